@@ -1,0 +1,50 @@
+"""The command line: one file a command, each a thin rendering of what the package answers."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from shelflife import __version__
+from shelflife.cli.demo import demo
+from shelflife.cli.lifespan import lifespan
+from shelflife.errors import ShelflifeError
+
+app = typer.Typer(
+    name="shelflife",
+    help="Every model has a shelf life. Shelflife measures it, and makes it last.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"shelflife {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command()(lifespan)
+app.command()(demo)
+
+
+def main() -> None:
+    """Run the command line: exit 0 answered, 2 bad input, 3 not enough to answer, 130 stopped by Ctrl-C."""
+    try:
+        app(standalone_mode=True)
+    except ShelflifeError as error:
+        typer.echo(f"shelflife: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,259 @@
+"""``shelflife lifespan``: how long do my models last?"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shelflife.errors import BadInput, ShelflifeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from shelflife.lifespan import Lifespan
+
+_DATA, _MODELS, _PROMISE, _MONEY, _RUN, _OUT = "Data", "Models", "Promise", "Costs", "Running", "Results"
+
+
+def lifespan(
+    history: Annotated[
+        str, typer.Argument(help="CSV (also .gz), Parquet (file, folder, glob), Arrow IPC, or a Delta table's folder.")
+    ],
+    time: Annotated[str, typer.Option(help="Column of times.", rich_help_panel=_DATA)],
+    target: Annotated[str, typer.Option(help="Column of outcomes: what was to be predicted.", rich_help_panel=_DATA)],
+    task: Annotated[
+        str | None, typer.Option(help="classification or regression; inferred and said.", rich_help_panel=_DATA)
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(help="Columns to learn from, with commas; all others by default.", rich_help_panel=_DATA),
+    ] = None,
+    drop: Annotated[str | None, typer.Option(help="Columns to leave out, with commas.", rich_help_panel=_DATA)] = None,
+    label_delay: Annotated[
+        str, typer.Option(help="How long an outcome takes to be known, as 7d.", rich_help_panel=_DATA)
+    ] = "0d",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="module:name of an estimator, a class or factory, or train(X, y, *, seed).", rich_help_panel=_MODELS
+        ),
+    ] = None,
+    every: Annotated[
+        str | None,
+        typer.Option(help="A fresh model every so often, as 7d; by the history's length.", rich_help_panel=_MODELS),
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            help="How much past a model learns from, as 26w, or all; a quarter of it.", rich_help_panel=_MODELS
+        ),
+    ] = None,
+    origins: Annotated[int, typer.Option(help="Models to watch as they age.", rich_help_panel=_MODELS)] = 24,
+    max_age: Annotated[str | None, typer.Option(help="Longest age to watch, as 1y.", rich_help_panel=_MODELS)] = None,
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            help="How much worse than fresh is acceptable: 0.02, or 10% of the fresh loss."
+            " Default 0.02 for classification, 10% for regression.",
+            rich_help_panel=_PROMISE,
+        ),
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Of intervals and verdicts.", rich_help_panel=_PROMISE)] = 0.9,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="error or brier; absolute_error or squared_error.", rich_help_panel=_PROMISE),
+    ] = None,
+    control: Annotated[
+        bool,
+        typer.Option(
+            "--control", help="Measure again in random order of time: nothing may age.", rich_help_panel=_PROMISE
+        ),
+    ] = False,
+    cost_per_error: Annotated[
+        float | None, typer.Option(help="What one error (unit of loss) costs.", rich_help_panel=_MONEY)
+    ] = None,
+    cost_per_renewal: Annotated[
+        float | None, typer.Option(help="What one renewal costs.", rich_help_panel=_MONEY)
+    ] = None,
+    rows_per_day: Annotated[
+        float | None, typer.Option(help="Predictions a day; the history's by default.", rich_help_panel=_MONEY)
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="processes, threads, dask[=ADDRESS], ray or spark.", rich_help_panel=_RUN)
+    ] = "processes",
+    jobs: Annotated[
+        int | None, typer.Option(help="Models trained at once; as many as there are cores.", rich_help_panel=_RUN)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same input, options and seed: same answer.", rich_help_panel=_RUN)] = 0,
+    report: Annotated[Path | None, typer.Option(help="Write the HTML report here.", rich_help_panel=_OUT)] = None,
+    badge: Annotated[Path | None, typer.Option(help="Write the SVG badge here.", rich_help_panel=_OUT)] = None,
+    json: Annotated[
+        str | None, typer.Option(help="Write the JSON here; - for standard output.", rich_help_panel=_OUT)
+    ] = None,
+) -> None:
+    """How long do my models last? Answered from a labelled table with a time column.
+
+    Models are trained at many past moments and age beside a model that is always fresh, on the same rows.
+
+    Exit status: 0 answered, 2 bad input, 3 not enough history to answer.
+    """
+    options = {
+        "time": time, "target": target, "task": task, "features": _names(features), "drop": _names(drop) or (),
+        "label_delay": label_delay, "model": model, "every": every, "window": window, "origins": origins,
+        "max_age": max_age, "tolerance": tolerance, "confidence": confidence, "metric": metric, "control": control,
+        "cost_per_error": cost_per_error, "cost_per_renewal": cost_per_renewal, "rows_per_day": rows_per_day,
+        "engine": engine, "jobs": jobs, "seed": seed,
+    }  # fmt: skip
+    raise typer.Exit(run(history, options, report=report, badge=badge, json=json))
+
+
+def run(history: str, options: dict[str, Any], *, report: Path | None, badge: Path | None, json: str | None) -> int:
+    """Measure, write what was asked for and print the answer; the exit status."""
+    for path in (report, badge, None if json in (None, "-") else Path(str(json))):
+        _check_writable(path)
+    from rich.console import Console
+
+    # With the JSON on standard output everything else, workers' prints too, goes to standard error.
+    with _standard_output_aside(json == "-") as output:
+        console = Console(stderr=json == "-", highlight=False)
+        try:
+            result = _measure(history, options)
+        except ShelflifeError as error:
+            Console(stderr=True, highlight=False, soft_wrap=True).print(f"shelflife: {error}", markup=False)
+            return error.exit_code
+        except KeyboardInterrupt:
+            Console(stderr=True).print("shelflife: stopped; nothing was written.")
+            return 130
+        if json == "-":
+            output.write(result.to_json())
+            output.flush()
+        written = _write(result, report, badge, json)
+        _print(console, result, written)
+    return 3 if result.lifespan.verdict == "unknown" else 0
+
+
+def _names(written: str | None) -> list[str] | None:
+    return None if written is None else [name.strip() for name in written.split(",") if name.strip()]
+
+
+def _check_writable(path: Path | None) -> None:
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        raise BadInput(f"Cannot write {str(path)!r}: {'it is a folder' if path.is_dir() else 'its folder is missing'}.")
+
+
+@contextlib.contextmanager
+def _standard_output_aside(aside: bool) -> Iterator[Any]:
+    if not aside:
+        yield sys.stdout
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(kept, "w", encoding="utf-8") as output:
+            yield output
+    finally:
+        sys.stdout.flush()
+        if not output.closed:
+            output.close()
+
+
+def _measure(history: str, options: dict[str, Any]) -> Lifespan:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("Models trained"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        from shelflife.lifespan.measure import lifespan as measure
+
+        return measure(history, progress=show, **options)
+
+
+def _write(result: Lifespan, report: Path | None, badge: Path | None, json: str | None) -> list[tuple[str, Path]]:
+    written = []
+    if report is not None:
+        report.write_text(result.report(), encoding="utf-8")
+        written.append(("Report", report))
+    if badge is not None:
+        badge.write_text(result.badge(), encoding="utf-8")
+        written.append(("Badge", badge))
+    if json not in (None, "-"):
+        path = Path(str(json))
+        path.write_text(result.to_json(), encoding="utf-8")
+        written.append(("JSON", path))
+    return written
+
+
+def _print(console: Console, result: Lifespan, written: list[tuple[str, Path]]) -> None:
+    from shelflife.lifespan import says
+    from shelflife.look import words
+
+    console.print()
+    console.print(result.says, style="bold", markup=False)
+    if result.lifespan.verdict != "unknown":
+        console.print(says.best_before(result.data.end, result.best_before, result.data.every_days), markup=False)
+    console.print()
+    console.print(_table(result))
+    windows = "all known rows" if result.window_days is None else f"the {words.days(result.window_days)} before"
+    console.print(says.made_of(windows, result.data.every_days, len(result.origins)), style="dim", markup=False)
+    console.print(
+        f"{result.ingredients.code}; {words.seconds(result.seconds)} on {words.plural(result.jobs, 'job')}.",
+        style="dim", markup=False,
+    )  # fmt: skip
+    for note in result.notes:
+        console.print(f"• {note}", style="dim", markup=False)
+    for kind, path in written:
+        console.print(f"{kind}: {path.resolve()}", markup=False, soft_wrap=True)
+
+
+def _table(result: Lifespan) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    from shelflife.look import words
+
+    task = result.data.task
+    unit = " points" if task == "classification" else ""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Age")
+    interval = f"{words.share(result.lifespan.confidence)} interval"
+    for heading in ("Models", "Loss", "Fresh", f"Excess{',' if unit else ''}{unit}", interval, "Still good"):
+        table.add_column(heading, justify="right")
+
+    def excess(value: float) -> str:
+        return words.excess(value, task, sign=True).removesuffix(" points").removesuffix(" point")
+
+    for point in _some(result.curve):
+        good = [s for s in result.survival if s.age_days <= point.age_days]
+        seen = result.survival and point.age_days <= result.survival[-1].age_days
+        table.add_row(
+            words.age(point.age_days, result.data.every_days),
+            str(point.origins),
+            words.loss(point.loss, task),
+            words.loss(point.fresh_loss, task),
+            excess(point.excess),
+            f"{excess(point.excess_low)} to {excess(point.excess_high)}",
+            words.share(good[-1].survival) if seen else "–",
+        )
+    return table
+
+
+def _some(curve: Any, most: int = 10) -> list[Any]:
+    """Ages for a small table: closer together where models are young."""
+    points = [p for p in curve if p.age_days > 0]
+    if len(points) <= most:
+        return points
+    last = len(points) - 1
+    chosen = sorted({round(last ** (i / (most - 1))) - (1 if i == 0 else 0) for i in range(most)} | {last})
+    return [points[i] for i in chosen]

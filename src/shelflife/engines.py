@@ -1,0 +1,98 @@
+"""Where work runs: joblib spreads it over processes, threads, Dask, Ray or Spark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from shelflife.errors import BadInput, nearest
+
+NAMES = ("processes", "threads", "dask", "ray", "spark")
+_BACKENDS = {"processes": "loky", "threads": "threading"}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A named engine and how many jobs run on it at once.
+
+    ``shares_files`` says whether its workers see this machine's files: otherwise the rows travel with the work.
+    """
+
+    name: str
+    address: str | None
+    jobs: int
+
+    @property
+    def shares_files(self) -> bool:
+        return self.name in _BACKENDS
+
+    def run(self, function: Callable[[Any], Any], work: Iterable[Any]) -> Iterator[Any]:
+        """Results of `function` over `work`, in whatever order they are done."""
+        import joblib
+
+        with ExitStack() as stack:
+            backend = self._enter(stack)
+            if self.jobs == 1 and self.shares_files:
+                yield from map(function, work)
+                return
+            stack.enter_context(joblib.parallel_config(backend))
+            options: dict[str, Any] = {"n_jobs": self.jobs, "batch_size": 1, "return_as": "generator_unordered"}
+            if self.name in {"ray", "spark"}:
+                options["return_as"] = "list"  # these backends hand nothing back before the end
+            yield from joblib.Parallel(**options)(joblib.delayed(function)(item) for item in work)
+
+    def _enter(self, stack: ExitStack) -> str:
+        """Connect to the engine for the life of `stack`; the name of its joblib backend."""
+        if self.name in _BACKENDS:
+            return _BACKENDS[self.name]
+        try:
+            if self.name == "dask":
+                from dask.distributed import Client
+
+                stack.enter_context(_dask_client(Client, self.address, self.jobs))
+            elif self.name == "ray":
+                from ray.util.joblib import register_ray
+
+                register_ray()
+            else:
+                from joblibspark import register_spark
+
+                register_spark()
+        except ImportError as error:
+            raise BadInput(f"--engine {self.name} needs the extra: pip install 'shelflife[{self.name}]'.") from error
+        return self.name
+
+
+def parse(written: str, jobs: int | None) -> Engine:
+    """The engine that ``processes``, ``threads``, ``dask``, ``dask=ADDRESS``, ``ray`` or ``spark`` names.
+
+    Examples
+    --------
+    >>> parse("dask=tcp://127.0.0.1:8786", jobs=2).address
+    'tcp://127.0.0.1:8786'
+    """
+    name, _, address = written.partition("=")
+    if name not in NAMES or (address and name != "dask"):
+        raise BadInput(
+            f"--engine asks for {', '.join(NAMES)} or dask=ADDRESS; found {written!r}. {nearest(name, NAMES)}"
+        )
+    if jobs is not None and jobs < 1:
+        raise BadInput(f"--jobs asks for a number of at least 1; found {jobs}.")
+    return Engine(name, address or None, jobs or _cores())
+
+
+def _cores() -> int:
+    # Cores this process may use, which on shared machines is fewer than there are.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _dask_client(client: Any, address: str | None, jobs: int) -> Any:
+    if address is None:
+        return client(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+    try:
+        return client(address, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"No Dask scheduler answers at {address!r}. Start one, or leave the address out.") from error

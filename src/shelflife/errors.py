@@ -1,0 +1,46 @@
+"""Every error Shelflife raises on purpose, as one tree.
+
+    ShelflifeError
+    ├── BadInput            what was given cannot be used                 exit 2
+    │   └── TrainerFailed   the user's trainer raised or returned nonsense
+    └── NotEnoughHistory    the input is fine but too short to answer     exit 3
+
+A message says what was asked, what was found and what to do; ``exit_code`` is what a command ends with.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ShelflifeError(Exception):
+    """An error with a message for the person who can do something about it."""
+
+    exit_code = 2
+
+
+class BadInput(ShelflifeError, ValueError):
+    """What was given cannot be used: a missing file or column, a value that does not parse, a contradiction."""
+
+
+class TrainerFailed(BadInput):
+    """The user's trainer raised, or what it returned does not predict."""
+
+
+class NotEnoughHistory(ShelflifeError):
+    """The input is fine but too short to answer; the message says how much would do."""
+
+    exit_code = 3
+
+
+def nearest(asked: str, allowed: Iterable[str]) -> str:
+    """A hint naming the allowed word nearest to `asked`, or else the allowed words, as one sentence."""
+    words = list(allowed)
+    close = difflib.get_close_matches(asked, words, n=1, cutoff=0.5)
+    if not close:
+        close = [word for word in words if word.lower() == asked.lower()][:1]
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    shown = ", ".join(repr(word) for word in words[:12])
+    return f"There is {shown}{f' and {len(words) - 12} more' if len(words) > 12 else ''}."

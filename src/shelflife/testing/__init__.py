@@ -1,0 +1,1 @@
+"""For tests, demonstrations and plug-in authors: generated histories whose truth is known."""
