@@ -184,7 +184,7 @@ def _slices(result: Lifespan) -> list[datetime]:
     every = timedelta(days=result.data.every_days)
     found: list[datetime] = []
     for start in sorted({cell.start for cell in result.decay_map}):
-        # Slices that start a little off the grid are slices of their own; one is missing where more than half of one is.
+        # One is missing where more than half of one is; a start a little off the grid is a slice of its own.
         while found and start - found[-1] > 1.5 * every:
             found.append(found[-1] + every)
         found.append(start)

@@ -46,7 +46,7 @@ def heading(answer: str, how: str, *, width: int) -> alt.Title:
     """A chart's title: the answer, and below it how to read the chart, in lines that fit `width`."""
     room = width + MARGIN
     # About as wide as a letter of each size comes out in a wide font.
-    lines = [textwrap.wrap(part, max(24, int(room / each))) for part, each in ((answer, 9.6), (how, 7.2))]
+    lines = [textwrap.wrap(part, max(24, int(room / each))) for part, each in ((answer, 10.4), (how, 7.4))]
     return alt.Title(lines[0], subtitle=lines[1] or "")
 
 

@@ -209,4 +209,4 @@ def _unit(value: float) -> tuple[float, str]:
         return float(round(value)), "day"
     if magnitude * 24 >= 0.99:
         return round(value * 24, 1 if magnitude < 0.5 else None), "hour"
-    return float(round(value * 1440)), "minute"
+    return float(round(value * 1440, 1 if magnitude * 1440 < 10 else None)), "minute"

@@ -86,6 +86,54 @@ def _with_one(x: Any) -> Floats:
     return np.column_stack([values, np.ones(len(values))])
 
 
+def clockwork(*, days: int = 730, rows_per_day: int = 50, noise: float = 0.1, seed: int = 0) -> pa.Table:
+    """A history for `clockwork_model`, whose ageing is exact. Columns ``ts``, ``day``, ``draw``, ``sign``, ``y``.
+
+    Parameters
+    ----------
+    days, rows_per_day
+        Length of the history; times are even.
+    noise
+        Share of outcomes that no model can foresee.
+    seed
+        Of all that is random.
+    """
+    random = np.random.default_rng(seed)
+    rows = days * rows_per_day
+    day = np.arange(rows) / rows_per_day
+    sign = random.integers(2, size=rows)
+    outcome = sign ^ (random.random(rows) < noise)
+    draw = random.random(rows)
+    return pa.table({"ts": _times(day), "day": day, "draw": draw, "sign": sign, "y": outcome.astype(np.int64)})
+
+
+class ClockworkModel:
+    """Wrong on a share of rows that grows by `ageing` with every day since its birth."""
+
+    def __init__(self, born: float, ageing: float) -> None:
+        self.born, self.ageing = born, ageing
+
+    def predict(self, x: Any) -> NDArray[np.int64]:
+        age = np.maximum(np.asarray(x["day"]) - self.born, 0.0)
+        wrong = np.asarray(x["draw"]) < self.ageing * age
+        return np.asarray(x["sign"] ^ wrong, dtype=np.int64)
+
+
+class ClockworkTrainer:
+    """Trains a `ClockworkModel` born at the newest row it sees.
+
+    On a `clockwork` history a model that is a days older than another born on time is wrong on
+    ``(1 - 2 * noise) * ageing * a`` more of the same rows, exactly in expectation.
+    """
+
+    def __init__(self, ageing: float) -> None:
+        self.ageing = ageing
+
+    def __call__(self, x: Any, y: NDArray[Any], *, seed: int) -> ClockworkModel:
+        del y, seed
+        return ClockworkModel(float(np.asarray(x["day"]).max()), self.ageing)
+
+
 CARRIERS = ("Falcon", "Heron", "Swift", "Wren")
 ZONES = ("city", "suburb", "country", "island")
 
