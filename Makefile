@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 UV := $(shell command -v uv 2>/dev/null)
-INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
+INSTALL := $(if $(UV),uv pip install --quiet --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
 ARGS ?=
 
 export UV_PYTHON_DOWNLOADS := never
@@ -50,7 +50,7 @@ fix: $(READY) ## put right what a program can
 	$(BIN)/ruff format .
 
 bench: $(READY) ## measure the figures of docs/benchmarks.md
-	$(BIN)/python docs/benchmarks.py $(ARGS)
+	$(BIN)/python bench/lifespan.py $(ARGS)
 
 pictures: $(READY) ## draw the pictures of the docs anew
 	$(BIN)/python docs/pictures.py $(ARGS)
@@ -80,4 +80,5 @@ endif
 # The package itself is built by the locked hatchling, so that nothing unlocked is fetched.
 $(READY): $(LOCKED) pyproject.toml
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src
 	@touch $@

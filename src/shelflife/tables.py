@@ -15,12 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shelflife.errors import BadInput, nearest
+
+if TYPE_CHECKING:
+    import duckdb
 
 TIME = "__time"
 ROW = "__row"
@@ -46,7 +49,7 @@ _EPOCH_UNITS = (
     (1e11, "milliseconds", 1e3),
     (1e8, "seconds", 1e6),
 )
-_OFFSET = r"[T ]\d{1,2}:\d{2}.*?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
+_OFFSET = r"[T ]\d{1,2}:\d{2}.*?\s*(?P<zone>Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,8 @@ def sort_by_time(
         rows = _write(connection, query, path, source)
     if rows == 0:
         raise BadInput(f"{source} has no rows. Give a table with a row for each past prediction and its outcome.")
-    zoned = _check_times(path, time, kinds[time], source)
     table = open_sorted(path, 0)
+    zoned = _check_times(table, time, kinds[time], source)
     untimed = table[TIME].null_count
     unlabelled = table[target].slice(untimed).null_count
     with path.open("rb") as file:
@@ -152,6 +155,8 @@ def sort_by_time(
 
 @contextmanager
 def _connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    import duckdb  # here, so that workers, which only map what it wrote, need not load it
+
     connection = duckdb.connect(config={"temp_directory": str(folder / "spill"), "autoinstall_known_extensions": False})
     try:
         connection.execute("SET TimeZone = 'UTC'")
@@ -243,6 +248,8 @@ def _open_path(connection: duckdb.DuckDBPyConnection, path: str, time: str) -> s
     for file in files:
         if Path(file).stat().st_size == 0:
             raise BadInput(f"The file {file!r} is empty.")
+    import duckdb
+
     try:
         _open_files(connection, files, time)
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
@@ -351,6 +358,8 @@ def _converted(column: str, kind: str) -> str:
 
 
 def _write(connection: duckdb.DuckDBPyConnection, query: str, path: Path, source: str) -> int:
+    import duckdb
+
     rows = 0
     try:
         reader = connection.sql(query).to_arrow_reader(_BATCH)
@@ -363,52 +372,49 @@ def _write(connection: duckdb.DuckDBPyConnection, query: str, path: Path, source
     return rows
 
 
-def _check_times(path: Path, time: str, kind: str, source: str) -> bool:
+def _check_times(table: pa.Table, time: str, kind: str, source: str) -> bool:
     """Whether the times are zoned; raises for times that do not parse, mix zones or lie beyond the calendar."""
-    connection = duckdb.connect()
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
-        _register_arrow(connection, path)
-        first, last = connection.execute(f"SELECT min({TIME}), max({TIME}) FROM source").fetchall()[0]
-        zoned = kind == _ZONED
-        if _WRITTEN in _kinds(connection):
-            _check_parsed(connection, time, source)
-            zoned = _check_zones(connection, time, source)
-    finally:
-        connection.close()
-    if first is None:
+    times = table[TIME]
+    untimed = times.null_count
+    zoned = kind == _ZONED
+    if _WRITTEN in table.column_names:
+        _check_parsed(table.slice(0, untimed), time, source)
+        zoned = _check_zones(table.slice(untimed), time, source)
+    if untimed == len(times):
         raise BadInput(f"The time column {time!r} of {source} has no values.")
-    limits = [(datetime(year, 1, 1) - _EPOCH) // timedelta(microseconds=1) for year in (1, 9999)]
-    if first < limits[0] or last >= limits[1]:
+    first, last = (pc.min_max(times)[end].as_py() for end in ("min", "max"))
+    least, most = ((datetime(year, 1, 1) - _EPOCH) // timedelta(microseconds=1) for year in (1, 9999))
+    if first < least or last >= most:
         raise BadInput(f"The time column {time!r} of {source} has times outside the years 1 to 9998.")
     return zoned
 
 
-def _check_parsed(connection: duckdb.DuckDBPyConnection, time: str, source: str) -> None:
-    bad = connection.execute(
-        f"SELECT {ROW}, {_WRITTEN} FROM source WHERE {TIME} IS NULL AND {_WRITTEN} IS NOT NULL ORDER BY {ROW} LIMIT 1"
-    ).fetchall()
-    if bad:
+def _check_parsed(untimed: pa.Table, time: str, source: str) -> None:
+    bad = untimed.filter(pc.is_valid(untimed[_WRITTEN]))
+    if len(bad):
+        first = pc.min(bad[ROW]).as_py()
+        written = bad.filter(pc.equal(bad[ROW], first))[_WRITTEN][0].as_py()
         raise BadInput(
-            f"The time column {time!r} of {source} does not parse: row {bad[0][0]} holds {bad[0][1]!r}. Write times"
+            f"The time column {time!r} of {source} does not parse: row {first} holds {written!r}. Write times"
             " as 2026-05-01 or 2026-05-01 13:00:00, with an offset such as +02:00 on all rows or on none."
         )
 
 
-def _check_zones(connection: duckdb.DuckDBPyConnection, time: str, source: str) -> bool:
-    found = connection.execute(
-        f"SELECT regexp_extract({_WRITTEN}, {_text(_OFFSET)}, 1) AS zone, min({ROW}) FROM source"
-        f" WHERE {TIME} IS NOT NULL GROUP BY zone ORDER BY 2"
-    ).fetchall()
-    hours = {_offset_minutes(zone) for zone, _ in found if zone}
+def _check_zones(timed: pa.Table, time: str, source: str) -> bool:
+    zones = pc.struct_field(pc.extract_regex(timed[_WRITTEN], _OFFSET), "zone")
+    first_rows = (
+        pa.table({"zone": pc.fill_null(zones, ""), "row": timed[ROW]}).group_by("zone").aggregate([("row", "min")])
+    )
+    found = sorted(zip(first_rows["row_min"].to_pylist(), first_rows["zone"].to_pylist(), strict=True))
+    minutes = {_offset_minutes(zone) for _, zone in found if zone}
     # Two offsets an hour apart are one zone's winter and summer time; anything else is a mixture.
-    one_zone = len(hours) < 2 or (len(hours) == 2 and max(hours) - min(hours) == 60)
-    if (len(hours) > 0 and any(not zone for zone, _ in found)) or not one_zone:
-        shown = ", ".join(f"{zone or 'no zone'} from row {row}" for zone, row in found[:4])
+    one_zone = len(minutes) < 2 or (len(minutes) == 2 and max(minutes) - min(minutes) == 60)
+    if (minutes and any(not zone for _, zone in found)) or not one_zone:
+        shown = ", ".join(f"{zone or 'no zone'} from row {row}" for row, zone in found[:4])
         raise BadInput(
             f"The time column {time!r} of {source} mixes time zones: {shown}. Convert all to one, such as UTC."
         )
-    return bool(hours)
+    return bool(minutes)
 
 
 def _offset_minutes(zone: str) -> int:

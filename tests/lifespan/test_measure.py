@@ -130,7 +130,9 @@ def test_outcomes_that_come_late_are_not_learnt_from(history: pa.Table, tmp_path
     newest = sorted(pd.Timestamp(line) for line in seen.read_text().splitlines())
     births = sorted({cell.start for cell in found.decay_map})
     assert len(newest) == len(births)
-    assert all(pd.Timedelta(days=5) <= born - known < pd.Timedelta(days=6) for born, known in zip(births, newest, strict=True))
+    assert all(
+        pd.Timedelta(days=5) <= born - known < pd.Timedelta(days=6) for born, known in zip(births, newest, strict=True)
+    )
     assert found.label_delay_days == 5
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,8 +209,6 @@ def _control(shuffled: Measured) -> Control:
 
 
 def _ingredients(history: History, asked: Asked, data: Data) -> Ingredients:
-    import sklearn
-    import skrub
-
-    python = f"Python {platform.python_version()}, scikit-learn {sklearn.__version__}, skrub {skrub.__version__}"
+    versions = [f"{package} {version(package)}" for package in ("scikit-learn", "skrub")]
+    python = ", ".join([f"Python {platform.python_version()}", *versions])
     return Ingredients(f"{data.rows:,} rows, sha256 {data.sha256[:12]}", history.trainer.name, python, asked.seed)
