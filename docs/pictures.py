@@ -5,6 +5,7 @@ The history, the models and the resampling are seeded: the same versions of the 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import shelflife
@@ -14,6 +15,7 @@ from shelflife.look.charts import svg
 from shelflife.testing import histories
 
 ASSETS = Path(__file__).parent / "assets"
+ROOM = 12  # pixels of paper around a picture
 
 
 def main() -> None:
@@ -34,9 +36,12 @@ def main() -> None:
 
 def on_paper(drawn: str) -> str:
     """The picture on paper of its own, since a page may be light where the reader's screen is dark."""
-    left, top, width, height = (float(number) for number in drawn.split('viewBox="')[1].split('"')[0].split())
-    paper = f'<rect x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}" fill="{ink.INKS["paper"].light}"/>'
-    return drawn.replace("</style>", f"</style>{paper}", 1)
+    left, top, width, height = map(float, re.findall(r'viewBox="([^"]*)"', drawn)[0].split())
+    left, top, width, height = left - ROOM, top - ROOM, width + 2 * ROOM, height + 2 * ROOM
+    place = f'x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}"'
+    drawn = re.sub(r'viewBox="[^"]*"', f'viewBox="{left:g} {top:g} {width:g} {height:g}"', drawn, count=1)
+    drawn = re.sub(r' width="[^"]*" height="[^"]*"', f' width="{width:g}" height="{height:g}"', drawn, count=1)
+    return drawn.replace("</style>", f'</style><rect {place} fill="{ink.INKS["paper"].light}"/>', 1)
 
 
 if __name__ == "__main__":

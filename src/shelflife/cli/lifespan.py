@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,84 +18,79 @@ if TYPE_CHECKING:
 
     from shelflife.lifespan import Lifespan
 
-_DATA, _MODELS, _PROMISE, _MONEY, _RUN, _OUT = "Data", "Models", "Promise", "Costs", "Running", "Results"
+
+def _in(panel: str) -> Callable[..., Any]:
+    """Options shown together in the help."""
+
+    def option(text: str, *names: str) -> Any:
+        return typer.Option(*names, help=text, rich_help_panel=panel)
+
+    return option
+
+
+_data, _models, _promise = _in("Data"), _in("Models"), _in("Promise")
+_costs, _running, _results = _in("Costs"), _in("Running"), _in("Results")
+
+History = Annotated[
+    str, typer.Argument(help="CSV (also .gz), Parquet (file, folder, glob), Arrow IPC, or a Delta table's folder.")
+]
+Time = Annotated[str, _data("Column of times.")]
+Target = Annotated[str, _data("Column of outcomes: what was to be predicted.")]
+Task = Annotated[str | None, _data("classification or regression; inferred and said.")]
+Features = Annotated[str | None, _data("Columns to learn from, with commas; all others by default.")]
+Drop = Annotated[str | None, _data("Columns to leave out, with commas.")]
+LabelDelay = Annotated[str, _data("How long an outcome takes to be known, as 7d.")]
+Model = Annotated[str | None, _models("module:name of an estimator, a class or factory, or train(X, y, *, seed).")]
+Every = Annotated[str | None, _models("A fresh model every so often, as 7d; by default to suit the history.")]
+Window = Annotated[str | None, _models("How much past a model learns from, as 26w, or all; a quarter by default.")]
+Origins = Annotated[int, _models("Models to watch as they age.")]
+MaxAge = Annotated[str | None, _models("Longest age to watch, as 1y.")]
+Tolerance = Annotated[
+    str | None,
+    _promise(
+        "How much worse than fresh is acceptable: 0.02 (default for classes), or 10% of the fresh loss (numbers)."
+    ),
+]
+Confidence = Annotated[float, _promise("Of intervals and verdicts.")]
+Metric = Annotated[str | None, _promise("error or brier; absolute_error or squared_error.")]
+Shuffled = Annotated[bool, _promise("Measure again in random order of time: nothing may age.", "--control")]
+CostPerError = Annotated[float | None, _costs("What one error (unit of loss) costs.")]
+CostPerRenewal = Annotated[float | None, _costs("What one renewal costs.")]
+RowsPerDay = Annotated[float | None, _costs("Predictions a day; the history's by default.")]
+Engine = Annotated[str, _running("processes, threads, dask[=ADDRESS], ray or spark.")]
+Jobs = Annotated[int | None, _running("Models trained at once; as many as there are cores.")]
+Seed = Annotated[int, _running("Same input, options and seed: same answer.")]
+Report = Annotated[Path | None, _results("Write the HTML report here.")]
+Badge = Annotated[Path | None, _results("Write the SVG badge here.")]
+Json = Annotated[str | None, _results("Write the JSON here; - for standard output.")]
 
 
 def lifespan(
-    history: Annotated[
-        str, typer.Argument(help="CSV (also .gz), Parquet (file, folder, glob), Arrow IPC, or a Delta table's folder.")
-    ],
-    time: Annotated[str, typer.Option(help="Column of times.", rich_help_panel=_DATA)],
-    target: Annotated[str, typer.Option(help="Column of outcomes: what was to be predicted.", rich_help_panel=_DATA)],
-    task: Annotated[
-        str | None, typer.Option(help="classification or regression; inferred and said.", rich_help_panel=_DATA)
-    ] = None,
-    features: Annotated[
-        str | None,
-        typer.Option(help="Columns to learn from, with commas; all others by default.", rich_help_panel=_DATA),
-    ] = None,
-    drop: Annotated[str | None, typer.Option(help="Columns to leave out, with commas.", rich_help_panel=_DATA)] = None,
-    label_delay: Annotated[
-        str, typer.Option(help="How long an outcome takes to be known, as 7d.", rich_help_panel=_DATA)
-    ] = "0d",
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="module:name of an estimator, a class or factory, or train(X, y, *, seed).", rich_help_panel=_MODELS
-        ),
-    ] = None,
-    every: Annotated[
-        str | None,
-        typer.Option(help="A fresh model every so often, as 7d; by the history's length.", rich_help_panel=_MODELS),
-    ] = None,
-    window: Annotated[
-        str | None,
-        typer.Option(
-            help="How much past a model learns from, as 26w, or all; a quarter of it.", rich_help_panel=_MODELS
-        ),
-    ] = None,
-    origins: Annotated[int, typer.Option(help="Models to watch as they age.", rich_help_panel=_MODELS)] = 24,
-    max_age: Annotated[str | None, typer.Option(help="Longest age to watch, as 1y.", rich_help_panel=_MODELS)] = None,
-    tolerance: Annotated[
-        str | None,
-        typer.Option(
-            help="How much worse than fresh is acceptable: 0.02, or 10% of the fresh loss."
-            " Default 0.02 for classification, 10% for regression.",
-            rich_help_panel=_PROMISE,
-        ),
-    ] = None,
-    confidence: Annotated[float, typer.Option(help="Of intervals and verdicts.", rich_help_panel=_PROMISE)] = 0.9,
-    metric: Annotated[
-        str | None,
-        typer.Option(help="error or brier; absolute_error or squared_error.", rich_help_panel=_PROMISE),
-    ] = None,
-    control: Annotated[
-        bool,
-        typer.Option(
-            "--control", help="Measure again in random order of time: nothing may age.", rich_help_panel=_PROMISE
-        ),
-    ] = False,
-    cost_per_error: Annotated[
-        float | None, typer.Option(help="What one error (unit of loss) costs.", rich_help_panel=_MONEY)
-    ] = None,
-    cost_per_renewal: Annotated[
-        float | None, typer.Option(help="What one renewal costs.", rich_help_panel=_MONEY)
-    ] = None,
-    rows_per_day: Annotated[
-        float | None, typer.Option(help="Predictions a day; the history's by default.", rich_help_panel=_MONEY)
-    ] = None,
-    engine: Annotated[
-        str, typer.Option(help="processes, threads, dask[=ADDRESS], ray or spark.", rich_help_panel=_RUN)
-    ] = "processes",
-    jobs: Annotated[
-        int | None, typer.Option(help="Models trained at once; as many as there are cores.", rich_help_panel=_RUN)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Same input, options and seed: same answer.", rich_help_panel=_RUN)] = 0,
-    report: Annotated[Path | None, typer.Option(help="Write the HTML report here.", rich_help_panel=_OUT)] = None,
-    badge: Annotated[Path | None, typer.Option(help="Write the SVG badge here.", rich_help_panel=_OUT)] = None,
-    json: Annotated[
-        str | None, typer.Option(help="Write the JSON here; - for standard output.", rich_help_panel=_OUT)
-    ] = None,
+    history: History,
+    time: Time,
+    target: Target,
+    task: Task = None,
+    features: Features = None,
+    drop: Drop = None,
+    label_delay: LabelDelay = "0d",
+    model: Model = None,
+    every: Every = None,
+    window: Window = None,
+    origins: Origins = 24,
+    max_age: MaxAge = None,
+    tolerance: Tolerance = None,
+    confidence: Confidence = 0.9,
+    metric: Metric = None,
+    control: Shuffled = False,
+    cost_per_error: CostPerError = None,
+    cost_per_renewal: CostPerRenewal = None,
+    rows_per_day: RowsPerDay = None,
+    engine: Engine = "processes",
+    jobs: Jobs = None,
+    seed: Seed = 0,
+    report: Report = None,
+    badge: Badge = None,
+    json: Json = None,
 ) -> None:
     """How long do my models last? Answered from a labelled table with a time column.
 

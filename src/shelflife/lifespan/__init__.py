@@ -34,6 +34,9 @@ class _Callable(types.ModuleType):
         found: Lifespan = self.lifespan(*args, **kwargs)
         return found
 
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return importlib.import_module, (self.__name__,)  # pickled by name, as any module is
+
     @property
     def __signature__(self) -> inspect.Signature:
         import inspect
