@@ -36,8 +36,9 @@ import json, resource, sys
 import shelflife
 path, options = sys.argv[1], json.loads(sys.argv[2])
 found = shelflife.lifespan(path, **options)
-from joblib.externals.loky import get_reusable_executor
-get_reusable_executor().shutdown(wait=True)  # so that the workers' memory is accounted for
+if found.jobs > 1:
+    from joblib.externals.loky import get_reusable_executor
+    get_reusable_executor().shutdown(wait=True)  # so that the workers' memory is accounted for
 usage = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(json.dumps({"seconds": found.seconds, "training": found.seconds_training, "parent": usage[0], "worker": usage[1],
                   "models": len({c.start for c in found.decay_map})}))

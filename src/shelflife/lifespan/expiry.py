@@ -17,7 +17,8 @@ from shelflife.lifespan.pairs import Pairs
 Ints = NDArray[np.int64]
 Verdict = Literal["expires", "no expiry seen", "unknown"]
 
-_TOGETHER = 4  # slices within which ends count as one moment
+_TOGETHER = 6  # slices within which ends count as one moment: a verdict dates an end to within a few
+_FEWEST, _MOST = 4, 0.6  # models, and share of those still good, that must end then
 _GROSS = 0.1  # an excess over the tolerance that any worthwhile amount of data must be able to show
 
 
@@ -89,10 +90,9 @@ def _verdict(pairs: Pairs, ended: Ints, log_evidence: float, alpha: float) -> Ve
 def common_ends(pairs: Pairs, births: Ints, ended: Ints, tolerance: float) -> list[tuple[int, int]]:
     """Moments at which models of very different ages ended together: (slice, models), the largest first.
 
-    Models that merely age end as far apart as they were born. Something happened where at least four, and three in
-    ten, of the ends lie within four slices while the births lie at least twelve apart, and where from the four slices
-    before to the four after the excess of those models rose by more than the tolerance and by more than three
-    standard errors.
+    Models that merely age end as far apart as they were born. Something happened where, within six slices, at least
+    four models ended and three in five of all that were then still good, though born twelve or more slices apart,
+    and where their excess rose meanwhile by more than the tolerance and by more than three standard errors.
 
     Parameters
     ----------
@@ -104,13 +104,19 @@ def common_ends(pairs: Pairs, births: Ints, ended: Ints, tolerance: float) -> li
         In units of the metric.
     """
     found: list[tuple[int, int]] = []
-    ends = births + ended
+    ends = np.where(ended > 0, births + ended, np.iinfo(np.int64).max)
     left = ended > 0
-    least = max(4, 0.3 * left.sum())
     while True:
-        groups = [left & (ends >= start) & (ends < start + _TOGETHER) for start in np.unique(ends[left])]
-        groups = [g for g in groups if g.sum() >= least and np.ptp(births[g]) >= 3 * _TOGETHER]
-        groups = [g for g in groups if _rose(pairs, births, g, int(np.median(ends[g])), tolerance)]
+        groups = []
+        for start in np.unique(ends[left]):
+            group = left & (ends >= start) & (ends < start + _TOGETHER)
+            good = (births < start) & (ends >= start)
+            if group.sum() < max(_FEWEST, _MOST * good.sum()) or np.ptp(births[group]) < 2 * _TOGETHER:
+                continue
+            known = good & left
+            by_date = _spread(ends[known]) <= _spread(ended[known]) / 2
+            if by_date and _rose(pairs, births, ends, group, tolerance):
+                groups.append(group)
         if not groups:
             return found
         group = max(groups, key=lambda g: int(g.sum()))
@@ -118,17 +124,25 @@ def common_ends(pairs: Pairs, births: Ints, ended: Ints, tolerance: float) -> li
         left &= ~group
 
 
-def _rose(pairs: Pairs, births: Ints, group: NDArray[np.bool_], moment: int, tolerance: float) -> bool:
-    before, after = (_mean_excess(pairs, births, group, moment + shift) for shift in (-_TOGETHER, 0))
+def _spread(values: Ints) -> float:
+    return float(np.median(np.abs(values - np.median(values))))
+
+
+def _rose(pairs: Pairs, births: Ints, ends: Ints, group: NDArray[np.bool_], tolerance: float) -> bool:
+    first, last = int(ends[group].min()) - _TOGETHER, int(ends[group].max())
+    before, after = (_mean_excess(pairs, births, group, since) for since in (first, last))
     if before is None or after is None:
         return False
+    # Ageing alone would have carried the excess on in proportion to age.
+    middle = _TOGETHER / 2 - float(births[group].mean())
+    growth = (last + middle) / max(first + middle, 1.0)
     # All these models are scored on the same rows, so their number adds no certainty: one model's rows do.
-    error = float(np.sqrt(before[1] + after[1]))
-    return after[0] - before[0] > max(tolerance, 3 * error)
+    error = float(np.sqrt(before[1] * growth**2 + after[1]))
+    return after[0] - max(before[0], 0.0) * growth > max(tolerance, 3 * error)
 
 
 def _mean_excess(pairs: Pairs, births: Ints, group: NDArray[np.bool_], since: int) -> tuple[float, float] | None:
-    """Mean excess of the group's models over the slices from `since`, and the variance of such a mean of one model."""
+    """Mean excess of the group's models over the slices from `since`, and the variance of one model's mean."""
     counts = np.zeros(len(pairs.values))
     excess = 0.0
     for model in np.flatnonzero(group):

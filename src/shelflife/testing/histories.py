@@ -141,21 +141,21 @@ ZONES = ("city", "suburb", "country", "island")
 def deliveries(*, days: int = 730, rows_per_day: int = 60, depot_day: int = 440, seed: int = 7) -> pa.Table:
     """Two years of a shop's parcels: will this one be late? The demonstration's history.
 
-    The carriers' reliability changes slowly, so models age; on `depot_day` a new depot opens, which turns round what
-    distance means, so models end together then. Columns ``shipped``, ``carrier``, ``zone``, ``distance_km``,
-    ``weight_kg``, ``express``, ``late``.
+    The carriers' reliability changes slowly, so models age; on `depot_day` a new depot opens that turns round what
+    distance means outside the city, so models end together then. Columns ``shipped``, ``carrier``,
+    ``zone``, ``distance_km``, ``weight_kg``, ``express``, ``late``.
     """
     random = np.random.default_rng(seed)
     rows = days * rows_per_day
     day = np.arange(rows) / rows_per_day
-    carrier, zone = random.integers(4, size=rows), random.choice(4, size=rows, p=[0.4, 0.3, 0.2, 0.1])
+    carrier, zone = random.integers(4, size=rows), random.choice(4, size=rows, p=[0.4, 0.25, 0.2, 0.15])
     distance = random.gamma(2.0, 60.0, size=rows) * np.array([0.5, 0.8, 1.4, 2.0])[zone]
     weight, express = random.lognormal(0.5, 0.8, size=rows), random.random(rows) < 0.25
-    turn = 2 * np.pi * (day[:, None] / 1_100 + np.arange(4) / 4)
-    slack = 2.4 * np.sin(turn)[np.arange(rows), carrier]
-    far = np.log(distance / 100)
-    depot = np.where(day < depot_day, 1.1 * far, -1.3 * far)
-    score = -0.9 + slack + depot + 0.25 * weight - 1.2 * express + np.array([0, 0.1, 0.4, 0.9])[zone]
+    turn = 2 * np.pi * (day[:, None] / 6_000 + np.arange(4) / 4)
+    carriers = 2.4 * np.sin(turn)[np.arange(rows), carrier]
+    far = 1.3 * np.log(distance / 100)
+    moved = (day >= depot_day) & (zone >= 1)
+    score = -0.5 + carriers + np.where(moved, 2.0 - 3 * far, far) + 0.2 * weight - 1.0 * express
     late = random.random(rows) < 1 / (1 + np.exp(-1.8 * score))
     return pa.table(
         {
