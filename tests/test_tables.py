@@ -150,7 +150,7 @@ def _csv(folder: Path, text: str | bytes, name: str = "t.csv") -> Path:
         ("when,y\n2026-01-01,1\n", r"no column 'ts'.*There is 'when', 'y'"),
         ("Ts,y\n2026-01-01,1\n", r"Did you mean 'Ts'"),
         ("ts,y\n2026-01-01,1\n2026-13-41,2\n", r"row 2 holds '2026-13-41'"),
-        ("ts,y\n5,1\n6,2\n", r"time column 'ts' .* holds BIGINT"),
+        ("ts,y\n5,1\n6,2\n", r"time column 'ts' .* holds BIGINT that is no time"),
         ("ts,y\n,1\n,2\n", r"time column 'ts'"),
         ("ts,y\n2026-01-01T00:00Z,1\n2026-01-02T00:00,2\n", r"mixes time zones: Z from row 1, no zone from row 2"),
         ("ts,y\n2026-01-01T00:00+00:00,1\n2026-01-02T00:00+05:30,2\n", r"mixes time zones"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,10 +137,33 @@ def test_a_name_is_imported_from_the_folder_one_is_in(module: str) -> None:
         ("train", r"asks for module:name"),
         ("no_such_module:train", r"importing 'no_such_module' raised ModuleNotFoundError"),
         ("my_models_here:trian", r"has no 'trian'. Did you mean 'train'"),
-        ("my_models_here:number", r"is a int; give an estimator"),
+        ("my_models_here:number", r"is int, not a trainer; give an estimator"),
         ("pathlib:Path", r"is a class without fit"),
     ],
 )
 def test_a_name_that_is_no_trainer_is_explained(written: str, message: str, module: str) -> None:
     with pytest.raises(BadInput, match=message):
         _resolve(written)
+
+
+def test_a_trainer_of_ones_own_travels_by_value_to_workers_without_its_module(module: str, tmp_path: Path) -> None:
+    payload = _resolve(f"{module}:train").pickled(by_value=True)
+    (tmp_path / "payload").write_bytes(payload)
+    program = "import sys, pathlib, pickle; print(pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()).name)"
+    for where, loads in ((payload, 0), (_resolve(f"{module}:train").pickled(by_value=False), 1)):
+        (tmp_path / "payload").write_bytes(where)
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / "payload")], cwd="/", capture_output=True, check=False
+        )
+        assert (done.returncode != 0) == bool(loads)
+
+
+def test_a_worker_that_lacks_the_trainer_says_so(module: str) -> None:
+    payload = _resolve(f"{module}:train").pickled(by_value=False)
+    with pytest.raises(TrainerFailed, match=r"A worker cannot load the trainer: ModuleNotFoundError"):
+        trainers.unpickled(payload.replace(b"my_models_here", b"my_models_gone"))
+
+
+def test_a_trainer_that_cannot_be_sent_is_told(tmp_path: Path) -> None:
+    with (tmp_path / "open").open("w") as file, pytest.raises(BadInput, match=r"cannot be sent to workers"):
+        _resolve(lambda x, y, *, seed: file).pickled(by_value=False)

@@ -329,8 +329,8 @@ def _moment(connection: duckdb.DuckDBPyConnection, time: str, kind: str, source:
                 note = f"Column {time!r} holds numbers, read as {unit} since 1970."
                 return f"CAST({column} * {factor} AS BIGINT)", (note,)
     raise BadInput(
-        f"The time column {time!r} of {source} holds {kind}; asked for are timestamps, dates, text such as"
-        " 2026-05-01 13:00, or seconds since 1970."
+        f"The time column {time!r} of {source} holds {kind} that is no time; asked for are timestamps, dates, text such"
+        " as 2026-05-01 13:00, or numbers since 1970 (seconds or finer, after 1973)."
     )
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pickle
 import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -45,6 +47,22 @@ class Trainer:
     form: Form
     task: str
     given: Any = None
+
+    def pickled(self, *, by_value: bool) -> bytes:
+        """Bytes for workers; `by_value` takes the user's own module along to those that cannot import it."""
+        import cloudpickle
+
+        module = inspect.getmodule(self.given) or inspect.getmodule(type(self.given))
+        along = [module] if by_value and module is not None and not _installed(module) else []
+        try:
+            for one in along:
+                cloudpickle.register_pickle_by_value(one)
+            return bytes(cloudpickle.dumps(self))
+        except Exception as error:
+            raise BadInput(f"The trainer {self.name} cannot be sent to workers: {_said(error)}.") from error
+        finally:
+            for one in along:
+                cloudpickle.unregister_pickle_by_value(one)
 
     def fit(self, x: pd.DataFrame, y: np.ndarray, seed: int) -> Any:
         """A fitted model: an object with ``predict`` (and ``predict_proba``, where probabilities are asked for).
@@ -116,14 +134,12 @@ class Trainer:
             from skrub import tabular_pipeline
 
             return tabular_pipeline("classification" if self.task == "classification" else "regression")
-        if self.form == "factory":
-            return self.given()
-        from sklearn.base import clone
+        from sklearn.base import BaseEstimator, clone
         from sklearn.pipeline import Pipeline
 
-        estimator = clone(self.given)
+        estimator = self.given() if self.form == "factory" else clone(self.given, safe=False)
         plain = all(kind.kind in "biuf" for kind in x.dtypes)
-        if plain or isinstance(estimator, Pipeline):
+        if plain or isinstance(estimator, Pipeline) or not isinstance(estimator, BaseEstimator):
             return estimator
         from skrub import tabular_pipeline
 
@@ -141,6 +157,17 @@ class _Constant:
 
     def predict_proba(self, x: pd.DataFrame) -> np.ndarray:
         return np.ones((len(x), 1))
+
+
+def unpickled(payload: bytes) -> Trainer:
+    """The trainer in `payload`; raises `TrainerFailed` where this worker lacks what it is made of."""
+    try:
+        trainer: Trainer = pickle.loads(payload)  # noqa: S301 - made by `Trainer.pickled` for this run
+    except Exception as error:
+        raise TrainerFailed(
+            f"A worker cannot load the trainer: {_said(error)}. Install there what it imports."
+        ) from error
+    return trainer
 
 
 def resolve(model: Any, task: str, *, texts_only: bool) -> Trainer:
@@ -172,10 +199,17 @@ def resolve(model: Any, task: str, *, texts_only: bool) -> Trainer:
         return Trainer(name, "estimator", task, given)
     if not callable(given):
         raise BadInput(
-            f"--model {name} is a {type(given).__name__}; give an estimator, a factory or a function"
+            f"--model {name} is {type(given).__name__}, not a trainer; give an estimator, a factory or a function"
             " train(X, y, *, seed)."
         )
     return Trainer(name, "function" if _takes_rows(given) else "factory", task, given)
+
+
+def _installed(module: ModuleType) -> bool:
+    """Whether a worker's own Python can be expected to have it: the standard library's and installed packages."""
+    if module.__name__.partition(".")[0] in {*sys.stdlib_module_names, "shelflife"}:
+        return module.__name__ != "__main__"
+    return bool({"site-packages", "dist-packages"} & set(Path(getattr(module, "__file__", None) or "").parts))
 
 
 def _takes_rows(given: Callable[..., Any]) -> bool:

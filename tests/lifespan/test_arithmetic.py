@@ -218,3 +218,24 @@ def test_a_season_shorter_than_the_delay_is_no_baseline() -> None:
     cuts = _cut(times, delay=2 * durations.DAY)
     names = {r.name for r in baselines.rivals(times, np.sin(times / 1e9), cuts, 2 * durations.DAY, "absolute_error")}
     assert names == {"mean", "last known outcome", "same time a week before"}
+
+
+def test_the_median_interval_holds_the_median_and_reaches_a_slice_further_down() -> None:
+    random = np.random.default_rng(0)
+    until = random.integers(5, 15, size=30).astype(float)
+    ended = random.random(30) < 0.8
+    lasting = survival.survive(until, ended, 0.9)
+    low, high = survival.median_interval(lasting, until, ended, 0.9, seed=0)
+    median = lasting.first_below(0.5)
+    assert low is not None
+    assert median is not None
+    assert high is not None
+    assert low <= median - 1
+    assert median <= high
+
+
+def test_where_half_never_end_the_interval_is_open() -> None:
+    until, ended = np.full(12, 9.0), np.zeros(12, dtype=bool)
+    ended[:2] = True
+    lasting = survival.survive(until, ended, 0.9)
+    assert survival.median_interval(lasting, until, ended, 0.9, seed=0) == (None, None)

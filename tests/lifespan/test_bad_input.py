@@ -49,8 +49,11 @@ def _measure(data: Any, **changed: Any) -> Any:
         ({"engine": "ray=x"}, r"--engine asks for"),
         ({"jobs": 0}, r"--jobs asks for a number of at least 1"),
         ({"cost_per_error": 1.0}, r"are needed together"),
-        ({"cost_per_error": -1.0, "cost_per_renewal": 1.0}, r"at least 0; found -1.0 per error"),
-        ({"rows_per_day": float("inf")}, r"at least 0"),
+        (
+            {"cost_per_error": -1.0, "cost_per_renewal": 1.0},
+            r"--cost-per-error asks for a number of at least 0; found -1.0",
+        ),
+        ({"rows_per_day": float("inf")}, r"--rows-per-day asks for a number of at least 0"),
         ({"model": "nowhere"}, r"--model asks for module:name"),
     ],
 )
@@ -117,7 +120,7 @@ def _guesses_words(x: Any, y: Any, *, seed: int) -> Any:
     ("model", "message"),
     [
         (_raises, r"_raises raised MemoryError: no room on \d+ rows. It was training or scoring the model born 2024-"),
-        (_guesses_words, r"predicted .*'maybe'.*, which is not a class of the target"),
+        (_guesses_words, r"predicted .*'maybe'.*, which is no class of the target"),
     ],
 )
 def test_a_failing_trainer_is_named_with_its_message(jobs: int, model: Any, message: str, frame: pd.DataFrame) -> None:

@@ -116,11 +116,13 @@ def run(history: str, options: dict[str, Any], *, report: Path | None, badge: Pa
 
     # With the JSON on standard output everything else, workers' prints too, goes to standard error.
     with _standard_output_aside(json == "-") as output:
-        console = Console(stderr=json == "-", highlight=False)
+        console = Console(stderr=json == "-", highlight=False, emoji=False)
         try:
             result = _measure(history, options)
         except ShelflifeError as error:
-            Console(stderr=True, highlight=False, soft_wrap=True).print(f"shelflife: {error}", markup=False)
+            Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(
+                f"shelflife: {error}", markup=False
+            )
             return error.exit_code
         except KeyboardInterrupt:
             Console(stderr=True).print("shelflife: stopped; nothing was written.")
@@ -200,6 +202,15 @@ def _print(console: Console, result: Lifespan, written: list[tuple[str, Path]]) 
         console.print(says.best_before(result.data.end, result.best_before, result.data.every_days), markup=False)
     console.print()
     console.print(_table(result))
+    if result.data.task == "classification":
+        console.print("Excess: points of error above a fresh model, on the same rows.", style="dim")
+    cheapest = [c for c in result.cadence if c.every_days == result.recommended_cadence_days]
+    for cadence in cheapest:
+        console.print(
+            f"The cheapest cadence is a renewal {words.every(cadence.every_days)}:"
+            f" {words.number(cadence.cost_per_year)} a year.",
+            markup=False,
+        )
     windows = "all known rows" if result.window_days is None else f"the {words.days(result.window_days)} before"
     console.print(says.made_of(windows, result.data.every_days, len(result.origins)), style="dim", markup=False)
     console.print(
@@ -219,12 +230,11 @@ def _table(result: Lifespan) -> Any:
     from shelflife.look import words
 
     task = result.data.task
-    unit = " points" if task == "classification" else ""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Age")
+    table.add_column("Age", no_wrap=True)
     interval = f"{words.share(result.lifespan.confidence)} interval"
-    for heading in ("Models", "Loss", "Fresh", f"Excess{',' if unit else ''}{unit}", interval, "Still good"):
-        table.add_column(heading, justify="right")
+    for heading in ("Models", "Loss", "Fresh", "Excess", interval, "Still good"):
+        table.add_column(heading, justify="right", no_wrap=True)
 
     def excess(value: float) -> str:
         return words.excess(value, task, sign=True).removesuffix(" points").removesuffix(" point")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from shelflife import tables
 from shelflife.errors import TrainerFailed
-from shelflife.trainers import Trainer, quietly
+from shelflife.trainers import Trainer, quietly, unpickled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +81,7 @@ def _order(seed: int, rows: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What all models of one run have in common. `trainer` is pickled by value, so that workers need not import it."""
+    """What all models of one run have in common. `trainer` is what `Trainer.pickled` gave."""
 
     trainer: bytes
     features: tuple[str, ...]
@@ -128,7 +127,7 @@ def age(job: Job) -> Aged:
 
 def _train_and_score(job: Job) -> tuple[NDArray[Any], float]:
     recipe = job.recipe
-    trainer: Trainer = _unpickled(recipe.trainer)
+    trainer = _trainer(recipe.trainer)
     x, y = _frame(job, job.trained), _target(job, job.trained)
     fresh_x, fresh_y = _frame(job, job.scored), _target(job, job.scored)
     began = time.perf_counter()
@@ -149,7 +148,7 @@ def _errors(predicted: NDArray[Any], truth: NDArray[Any], taught: NDArray[Any], 
     known = set(np.unique(taught).tolist())
     if not known.intersection(np.unique(predicted).tolist()):
         raise TrainerFailed(
-            f"The model of trainer {trainer.name} predicted {predicted[0]!r}, which is not a class of the target;"
+            f"The model of trainer {trainer.name} predicted {predicted.tolist()[0]!r}, which is no class of the target;"
             f" it was taught {', '.join(map(repr, sorted(known, key=str)[:5]))}."
         )
     if predicted.dtype.kind not in "biuf" or truth.dtype.kind not in "biuf":
@@ -178,6 +177,4 @@ def _target(job: Job, rows: tuple[int, int]) -> NDArray[Any]:
     return values
 
 
-@lru_cache(maxsize=4)
-def _unpickled(payload: bytes) -> Any:
-    return pickle.loads(payload)  # noqa: S301 - our own bytes, made a moment ago by this run
+_trainer = lru_cache(maxsize=4)(unpickled)

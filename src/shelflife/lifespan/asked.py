@@ -68,9 +68,10 @@ def read(
         raise BadInput(f"--origins asks for at least {LEAST_ORIGINS} models to watch; found {origins}.")
     if (cost_per_error is None) != (cost_per_renewal is None):
         raise BadInput("--cost-per-error and --cost-per-renewal are needed together to compare cadences.")
-    for option, value in (("error", cost_per_error), ("renewal", cost_per_renewal), ("rows", rows_per_day)):
+    numbers = {"cost-per-error": cost_per_error, "cost-per-renewal": cost_per_renewal, "rows-per-day": rows_per_day}
+    for option, value in numbers.items():
         if value is not None and not (np.isfinite(value) and value >= 0):
-            raise BadInput(f"A cost and --rows-per-day must be numbers of at least 0; found {value!r} per {option}.")
+            raise BadInput(f"--{option} asks for a number of at least 0; found {value!r}.")
     everything = window == "all"
     absolute, relative = _read_tolerance(tolerance)
     return Asked(

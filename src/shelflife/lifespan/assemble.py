@@ -52,7 +52,8 @@ def result(history: History, asked: Asked, measured: Measured, shuffled: Measure
     lasting = survival.survive(until, known, asked.confidence)
     decay = curve.decay(pairs, asked.confidence, asked.seed)
     points = _curve_points(decay, every)
-    found = _answer(history, asked, measured, lasting, every)
+    span = survival.median_interval(lasting, until, known, asked.confidence, asked.seed)
+    found = _answer(history, asked, measured, lasting, span)
     rivals = baselines.rivals(history.times, history.outcomes, cuts, asked.delay, history.metric)
     bases = tuple(
         Baseline(r.name, r.loss, measured.fresh_loss, beaten=bool(measured.fresh_loss < r.loss)) for r in rivals
@@ -134,19 +135,19 @@ def _answer(
     asked: Asked,
     measured: Measured,
     lasting: survival.Survival,
-    every: float,
+    span: tuple[float | None, float | None],
 ) -> Answer:
     ended = measured.expiry
+    every = durations.days(measured.grid.every)
 
     def in_days(slices: float | None) -> float | None:
         return None if slices is None or ended.verdict != "expires" else slices * every
 
-    low, high = lasting.interval(0.5)
     return Answer(
         verdict=ended.verdict,
         median_days=in_days(lasting.first_below(0.5)),
-        low_days=in_days(low),
-        high_days=in_days(high),
+        low_days=in_days(span[0]),
+        high_days=in_days(span[1]),
         quartile_days=in_days(lasting.first_below(0.75)),
         tolerance=asked.limit(history.task, measured.fresh_loss),
         confidence=asked.confidence,

@@ -56,7 +56,7 @@ def decay(pairs: Pairs, confidence: float, seed: int) -> Curve:
     seen = (pairs.rows > 0).sum(axis=0)
     age = np.flatnonzero(seen >= LEAST_MODELS)
     rows, old, fresh = (sums[:, age] for sums in (pairs.rows, pairs.old, pairs.fresh))
-    times = _drawn(len(rows), seed)
+    times = blocks_drawn(len(rows), seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = (times @ (old - fresh)) / (times @ rows)
         low, high = np.nanquantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
@@ -64,8 +64,8 @@ def decay(pairs: Pairs, confidence: float, seed: int) -> Curve:
     return Curve(age, seen[age], total, old.sum(axis=0) / total, fresh.sum(axis=0) / total, low, high)
 
 
-def _drawn(models: int, seed: int) -> Floats:
-    """How often each model is drawn in each resample, shape (resamples, models)."""
+def blocks_drawn(models: int, seed: int) -> Floats:
+    """How often each model is drawn in each resample of blocks of neighbours, shape (resamples, models)."""
     length = max(1, round(models**0.5))
     blocks = -(-models // length)
     starts = np.random.default_rng(seed).integers(models, size=(_RESAMPLES, blocks, 1))

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shelflife import tables, trainers
-from shelflife.errors import BadInput, nearest
+from shelflife.errors import BadInput
 from shelflife.lifespan import grid
 from shelflife.lifespan.ageing import METRICS, Metric
 from shelflife.lifespan.asked import Asked
@@ -143,8 +143,5 @@ def _metric(asked: str | None, task: Task) -> Metric:
     if asked is None:
         return METRICS[task][0]
     if asked not in METRICS[task]:
-        raise BadInput(
-            f"--metric for {task} asks for {' or '.join(METRICS[task])}; found {asked!r}."
-            f" {nearest(asked, METRICS[task])}"
-        )
+        raise BadInput(f"--metric for {task} asks for {' or '.join(METRICS[task])}; found {asked!r}.")
     return next(metric for metric in METRICS[task] if metric == asked)

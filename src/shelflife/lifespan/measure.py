@@ -191,9 +191,7 @@ def _measure(
 
 def _jobs(history: History, asked: Asked, cuts: grid.Grid, rows: FileRows, runner: engines.Engine) -> Iterator[Job]:
     """One job a usable slice; the models that are watched first, since they take longest."""
-    import cloudpickle
-
-    trainer = cloudpickle.dumps(history.trainer)
+    trainer = history.trainer.pickled(by_value=not runner.shares_files)
     recipe = Recipe(trainer, history.features, history.infinite, asked.target, history.metric, asked.seed)
     watched = {int(s): cuts.last_row(place) for place, s in enumerate(cuts.origins)}
     usable = [int(s) for s in np.flatnonzero(cuts.usable)]

@@ -66,7 +66,7 @@ def _life(data: Data, found: Answer, curve: list[CurvePoint], origins: int) -> s
         if found.expired:
             some = f" ({found.expired} of {origins} seemed to for a while, no more than chance may do)"
         return (
-            f"No expiry seen in {watched}: {model[0].lower()}{model[1:]} did not become {worse}{some}."
+            f"No expiry seen in {watched}: nothing shows that {model[0].lower()}{model[1:]} become {worse}{some}."
             f" At the age of {words.days(curve[-1].age_days)} they cost {_cost(data, curve[-1])}."
         )
     if found.median_days is None:
@@ -75,7 +75,7 @@ def _life(data: Data, found: Answer, curve: list[CurvePoint], origins: int) -> s
             f" {watched} watched; half of them had not."
         )
     interval = ""
-    if found.low_days is not None or found.high_days is not None:
+    if found.low_days or found.high_days:
         interval = f" ({words.share(found.confidence)} interval {words.between(found.low_days, found.high_days)})"
     return f"{model} last about {words.days(found.median_days)}: by then half of them are {worse}{interval}."
 
@@ -96,7 +96,7 @@ def _event(data: Data, event: Event, expired: int) -> str:
 def made_of(windows: str, every_days: float, origins: int) -> str:
     """What was done, in a sentence."""
     return (
-        f"A fresh model was trained every {words.days(every_days)} on {windows}; {origins} of them were kept and scored"
+        f"A fresh model was trained {words.every(every_days)} on {windows}; {origins} of them were kept and scored"
         " on everything that came later, beside the model that was fresh then, on the same rows."
     )
 

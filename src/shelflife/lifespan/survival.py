@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from shelflife.lifespan.curve import blocks_drawn
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -26,14 +28,6 @@ class Survival:
     def first_below(self, share: float) -> float | None:
         """The age at which survival falls to `share`, or None where it was not seen to."""
         return _first(self.age, self.share, share)
-
-    def interval(self, share: float) -> tuple[float | None, float | None]:
-        """Interval of that age, by inverting the band (Brookmeyer & Crowley 1982).
-
-        An end is seen only from one slice to the next, so the lower bound reaches down one slice more.
-        """
-        low, high = _first(self.age, self.low, share), _first(self.age, self.high, share)
-        return (None if low is None else max(0.0, low - 1.0)), high
 
 
 def _first(age: Floats, curve: Floats, share: float) -> float | None:
@@ -61,6 +55,31 @@ def good_until(ended: Ints, detected: Ints, ages: Ints) -> tuple[Floats, NDArray
     watched = np.maximum(ages - delay, 0.0)
     known = verdict & (ended <= watched)
     return np.where(known, ended, watched).astype(np.float64), known
+
+
+def median_interval(
+    lasting: Survival, until: Floats, ended: NDArray[np.bool_], confidence: float, seed: int
+) -> tuple[float | None, float | None]:
+    """Interval of the age to which half of the models last; None where a bound is beyond what was seen.
+
+    The wider, at either end, of the inverted band of the survival curve (Brookmeyer & Crowley 1982), which takes the
+    models for independent, and of a resampling of blocks of models, which allows for neighbours that saw much the same
+    rows. An end is seen only from one slice to the next, so the lower bound reaches down one slice more.
+    """
+    times = blocks_drawn(len(until), seed)
+    order = np.lexsort((~ended, until))
+    drawn = times[:, order]
+    at_risk = np.cumsum(drawn[:, ::-1], axis=1)[:, ::-1]
+    lost = np.where(ended[order], drawn, 0.0) / np.maximum(at_risk, 1.0)
+    below = np.cumprod(1.0 - lost, axis=1) <= 0.5 + 1e-12
+    medians = np.where(below.any(axis=1), until[order][below.argmax(axis=1)], np.inf)
+    tail = (1 - confidence) / 2
+    resampled = np.quantile(medians, [tail, 1 - tail], method="inverted_cdf")
+    band = [
+        np.inf if age is None else age for age in (_first(lasting.age, b, 0.5) for b in (lasting.low, lasting.high))
+    ]
+    low, high = min(band[0], resampled[0]) - 1.0, max(band[1], resampled[1])
+    return (float(max(low, 0.0)) if np.isfinite(low) else None), (float(high) if np.isfinite(high) else None)
 
 
 def survive(until: Floats, ended: NDArray[np.bool_], confidence: float) -> Survival:

@@ -232,6 +232,6 @@ def _wrap(text: str, width: float, size: float, *, bold: bool = False) -> list[s
 def _width(text: str, size: float, *, bold: bool = False) -> float:
     """About how wide words come out in a common sans-serif; no font is at hand where the picture is made."""
     em = sum(
-        0.31 if c in " ijl.,:;|!'()[]ftrI" else 0.9 if c in "mwMW@%—" else 0.69 if c.isupper() else 0.57 for c in text
+        0.31 if c in " ijl.,:;|!'()[]ftrI" else 0.98 if c in "mwMW@%—" else 0.75 if c.isupper() else 0.63 for c in text
     )
     return em * size * (1.06 if bold else 1.0)

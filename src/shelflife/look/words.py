@@ -116,9 +116,10 @@ def every(value: float) -> str:
 def between(low: float | None, high: float | None) -> str:
     """An interval of durations, the unit said once where it is the same.
 
-    >>> between(56, 84), between(6, 21), between(56, None), between(63, 63)
-    ('8 to 12 weeks', '6 days to 3 weeks', 'at least 8 weeks', '9 weeks')
+    >>> between(56, 84), between(6, 21), between(56, None), between(63, 63), between(0, 14)
+    ('8 to 12 weeks', '6 days to 3 weeks', 'at least 8 weeks', '9 weeks', 'at most 2 weeks')
     """
+    low = low or None  # a length of at least nothing is no bound
     if low is None or high is None:
         return f"at least {days(low)}" if low is not None else f"at most {days(high)}" if high is not None else UNKNOWN
     first, last = days(low), days(high)
