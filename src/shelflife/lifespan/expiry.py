@@ -120,7 +120,8 @@ def common_ends(pairs: Pairs, births: Ints, ended: Ints, tolerance: float) -> li
         if not groups:
             return found
         group = max(groups, key=lambda g: int(g.sum()))
-        found.append((int(np.median(ends[group])), int(group.sum())))
+        # An end can only follow what caused it, so the early ends date it best; the first alone may be a stray.
+        found.append((int(np.quantile(ends[group], 0.25, method="lower")), int(group.sum())))
         left &= ~group
 
 
