@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -54,12 +55,12 @@ class Engine:
 
                 stack.enter_context(_dask_client(Client, self.address, self.jobs))
             elif self.name == "ray":
-                from ray.util.joblib import register_ray
-
-                register_ray()
+                _enter_ray(stack)
             else:
                 from joblibspark import register_spark
 
+                # Spark starts workers with whatever `python3` is; unless told otherwise, ours has what they need.
+                os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
                 register_spark()
         except ImportError as error:
             raise BadInput(f"--engine {self.name} needs the extra: pip install 'shelflife[{self.name}]'.") from error
@@ -87,6 +88,16 @@ def parse(written: str, jobs: int | None) -> Engine:
 def _cores() -> int:
     # Cores this process may use, which on shared machines is fewer than there are.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _enter_ray(stack: ExitStack) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves
+    import ray
+    from ray.util.joblib import register_ray
+
+    if not ray.is_initialized():
+        stack.callback(ray.shutdown)
+    register_ray()
 
 
 def _dask_client(client: Any, address: str | None, jobs: int) -> Any:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,24 @@ def test_the_answer_is_the_same_on_dask(history: pa.Table) -> None:
         there = _measure(history, engine=f"dask={cluster.scheduler_address}", jobs=2)
     assert there.engine.startswith("dask")
     assert _answer(there) == _answer(_measure(history))
+
+
+@pytest.mark.engine
+@pytest.mark.filterwarnings("default")  # these engines warn about themselves
+@pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("spark", "joblibspark")])
+def test_the_answer_is_the_same_on_ray_and_spark(engine: str, package: str, history: pa.Table) -> None:
+    pytest.importorskip(package, reason=f"needs the extra: shelflife[{engine}]")
+    assert _answer(_measure(history, engine=engine, jobs=2)) == _answer(_measure(history))
+
+
+@pytest.mark.parametrize("engine", ["ray", "spark"])
+def test_an_engine_that_is_not_installed_names_its_extra(engine: str, history: pa.Table) -> None:
+    if importlib.util.find_spec({"ray": "ray", "spark": "joblibspark"}[engine]):
+        pytest.skip(f"{engine} is installed")
+    with pytest.raises(
+        shelflife.BadInput, match=rf"--engine {engine} needs the extra: pip install 'shelflife\[{engine}\]'"
+    ):
+        _measure(history, engine=engine)
 
 
 def test_the_seed_decides_what_is_random(history: pa.Table) -> None:
