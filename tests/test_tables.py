@@ -154,6 +154,7 @@ def _csv(folder: Path, text: str | bytes, name: str = "t.csv") -> Path:
         ("ts,y\n,1\n,2\n", r"time column 'ts'"),
         ("ts,y\n2026-01-01T00:00Z,1\n2026-01-02T00:00,2\n", r"mixes time zones: Z from row 1, no zone from row 2"),
         ("ts,y\n2026-01-01T00:00+00:00,1\n2026-01-02T00:00+05:30,2\n", r"mixes time zones"),
+        ("ts,y\n2026-01-01,1\n2026-01-02,1,2,3\n2026-01-03\n", r"Cannot (split|read)"),
         ("ts,y\n2026-01-01,\xe9\n".encode("latin-1"), r"not UTF-8"),
     ],
 )
@@ -205,6 +206,12 @@ def test_the_digest_tells_rows_apart_and_not_their_order_in_the_file(table: pa.T
     assert sorting(plain).sha256 == first
     changed = plain.set_column(2, "x", pa.array(np.arange(9.0)))
     assert sorting(changed).sha256 != first
+
+
+@pytest.mark.parametrize("name", [tables.TIME, tables.ROW, "shelflife:other"])
+def test_names_that_are_ours_are_refused(name: str, table: pa.Table, sorting: Sorting) -> None:
+    with pytest.raises(BadInput, match=rf"must not begin with 'shelflife:'; found '{name}'"):
+        sorting(table.append_column(name, table["x"]))
 
 
 def test_hostile_column_names_are_only_names(sorting: Sorting) -> None:

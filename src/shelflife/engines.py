@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from shelflife.errors import BadInput, nearest
+from shelflife.errors import BadInput, TrainerFailed, nearest
 
 NAMES = ("processes", "threads", "dask", "ray", "spark")
 _BACKENDS = {"processes": "loky", "threads": "threading"}
@@ -43,7 +44,13 @@ class Engine:
             options: dict[str, Any] = {"n_jobs": self.jobs, "batch_size": 1, "return_as": "generator_unordered"}
             if self.name in {"ray", "spark"}:
                 options["return_as"] = "list"  # these backends hand nothing back before the end
-            yield from joblib.Parallel(**options)(joblib.delayed(function)(item) for item in work)
+            try:
+                yield from joblib.Parallel(**options)(joblib.delayed(function)(item) for item in work)
+            except BrokenExecutor as error:
+                raise TrainerFailed(
+                    "A worker process died while it trained: it was killed for want of memory, or the trainer ended it."
+                    " Try --jobs 1, a shorter --window, or fewer columns."
+                ) from error
 
     def _enter(self, stack: ExitStack) -> str:
         """Connect to the engine for the life of `stack`; the name of its joblib backend."""

@@ -25,9 +25,9 @@ from shelflife.errors import BadInput, nearest
 if TYPE_CHECKING:
     import duckdb
 
-TIME = "__time"
-ROW = "__row"
-_WRITTEN = "__written"
+# No column of the user's can have these names: any with this beginning is refused.
+_OURS = "shelflife:"
+TIME, ROW, WRITTEN = (_OURS + name for name in ("time", "row", "written"))
 _EPOCH = datetime(1970, 1, 1)
 _BATCH = 65_536
 _MEMORY = "2GB"  # beyond this DuckDB spills to disk
@@ -126,14 +126,14 @@ def sort_by_time(
         Where anything named is missing or cannot be read, or a time does not parse.
     """
     with _connection(folder) as connection:
-        source = _open(connection, data, time, [time, target, *(features or ())] if features else None, folder)
+        source = _open(connection, data, time, None if features is None else [time, target, *features], folder)
         kinds = _kinds(connection)
         for column in [time, target, *(features or ()), *drop]:
             if column not in kinds:
                 raise BadInput(f"There is no column {column!r} in {source}. {nearest(column, kinds)}")
-        if time == target:
-            raise BadInput(f"Column {time!r} cannot be both the time and the target.")
-        kept = [c for c in (features or kinds) if c not in {target, *drop} and (features or c != time)]
+        _check_roles(time, target, features, drop, kinds)
+        kept = [c for c in (kinds if features is None else features) if c not in {target, *drop}]
+        kept = [c for c in kept if features is not None or c != time]
         left_out = {c: kinds[c] for c in kept if not _usable(kinds[c])}
         columns = [target, *(c for c in dict.fromkeys(kept) if c not in left_out)]
         if not _usable(kinds[target]):
@@ -151,6 +151,18 @@ def sort_by_time(
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return SortedTable(path, source, zoned, untimed, unlabelled, left_out, notes, digest)
+
+
+def _check_roles(
+    time: str, target: str, features: Sequence[str] | None, drop: Sequence[str], kinds: dict[str, str]
+) -> None:
+    if time == target:
+        raise BadInput(f"Column {time!r} cannot be both the time and the target.")
+    if target in drop or target in (features or ()):
+        option = "left out" if target in drop else "learnt from"
+        raise BadInput(f"Column {target!r} is the target; it cannot be {option} as well.")
+    if ours := [column for column in kinds if column.startswith(_OURS)]:
+        raise BadInput(f"Column names must not begin with {_OURS!r}; found {ours[0]!r}. Rename it.")
 
 
 @contextmanager
@@ -290,9 +302,17 @@ def _open_csv(connection: duckdb.DuckDBPyConnection, files: list[str], time: str
     listed = ", ".join(map(_text, files))
     missing = ", ".join(map(_text, _MISSING))
     # The whole file decides the kinds, not its head: a late odd value must not change the meaning of a column.
-    read = f"read_csv([{listed}], sample_size = -1, header = true, nullstr = [{missing}], union_by_name = true"
+    read = (
+        f"read_csv([{listed}], sample_size = -1, header = true, skip = 0, nullstr = [{missing}], union_by_name = true"
+    )
     connection.execute(f"CREATE VIEW source AS SELECT * FROM {read})")
-    if _kinds(connection).get(time) == _ZONED:
+    kinds = _kinds(connection)
+    only = next(iter(kinds))
+    if len(kinds) == 1 and any(sign in only for sign in ",;\t|"):
+        raise BadInput(
+            f"Cannot split {files[0]} into columns: its rows do not all have as many as its first line {only!r}."
+        )
+    if kinds.get(time) == _ZONED:
         # Keep what was written, so that mixed zones are seen.
         connection.execute(
             f"CREATE OR REPLACE VIEW source AS SELECT * FROM {read}, types = {{{_text(time)}: 'VARCHAR'}})"
@@ -340,12 +360,12 @@ def _sorted_query(moment: str, time: str, kinds: dict[str, str], columns: list[s
     written = "VARCHAR" in kinds[time] or kinds[time].startswith("ENUM")
     return f"""
         WITH rows AS (
-            SELECT {moment} AS {TIME}, row_number() OVER () AS {ROW},
-                   {f"CAST({_quoted(time)} AS VARCHAR) AS {_WRITTEN}," if written else ""}
+            SELECT {moment} AS {_quoted(TIME)}, row_number() OVER () AS {_quoted(ROW)},
+                   {f"CAST({_quoted(time)} AS VARCHAR) AS {_quoted(WRITTEN)}," if written else ""}
                    {", ".join(chosen)}
             FROM source)
         SELECT * FROM rows
-        ORDER BY {TIME} IS NULL DESC, {_quoted(target)} IS NULL DESC, {TIME}, {ROW}"""
+        ORDER BY {_quoted(TIME)} IS NULL DESC, {_quoted(target)} IS NULL DESC, {_quoted(TIME)}, {_quoted(ROW)}"""
 
 
 def _converted(column: str, kind: str) -> str:
@@ -377,7 +397,7 @@ def _check_times(table: pa.Table, time: str, kind: str, source: str) -> bool:
     times = table[TIME]
     untimed = times.null_count
     zoned = kind == _ZONED
-    if _WRITTEN in table.column_names:
+    if WRITTEN in table.column_names:
         _check_parsed(table.slice(0, untimed), time, source)
         zoned = _check_zones(table.slice(untimed), time, source)
     if untimed == len(times):
@@ -390,10 +410,10 @@ def _check_times(table: pa.Table, time: str, kind: str, source: str) -> bool:
 
 
 def _check_parsed(untimed: pa.Table, time: str, source: str) -> None:
-    bad = untimed.filter(pc.is_valid(untimed[_WRITTEN]))
+    bad = untimed.filter(pc.is_valid(untimed[WRITTEN]))
     if len(bad):
         first = pc.min(bad[ROW]).as_py()
-        written = bad.filter(pc.equal(bad[ROW], first))[_WRITTEN][0].as_py()
+        written = bad.filter(pc.equal(bad[ROW], first))[WRITTEN][0].as_py()
         raise BadInput(
             f"The time column {time!r} of {source} does not parse: row {first} holds {written!r}. Write times"
             " as 2026-05-01 or 2026-05-01 13:00:00, with an offset such as +02:00 on all rows or on none."
@@ -401,7 +421,7 @@ def _check_parsed(untimed: pa.Table, time: str, source: str) -> None:
 
 
 def _check_zones(timed: pa.Table, time: str, source: str) -> bool:
-    zones = pc.struct_field(pc.extract_regex(timed[_WRITTEN], _OFFSET), "zone")
+    zones = pc.struct_field(pc.extract_regex(timed[WRITTEN], _OFFSET), "zone")
     first_rows = (
         pa.table({"zone": pc.fill_null(zones, ""), "row": timed[ROW]}).group_by("zone").aggregate([("row", "min")])
     )

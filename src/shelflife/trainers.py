@@ -76,7 +76,7 @@ class Trainer:
                 model = self.given(x, y, seed=seed)
             else:
                 model = _seeded(self._estimator(x), seed).fit(x, y)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise TrainerFailed(f"The trainer {self.name} raised {_said(error)} on {len(y):,} rows.") from error
         if not callable(getattr(model, "predict", None)):
             raise TrainerFailed(
@@ -124,7 +124,7 @@ class Trainer:
     def _ask(self, method: Callable[[Any], Any], x: pd.DataFrame) -> np.ndarray:
         try:
             return np.asarray(method(x))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise TrainerFailed(f"The model of trainer {self.name} raised {_said(error)} on predicting.") from error
 
     def _estimator(self, x: pd.DataFrame) -> Any:
@@ -248,7 +248,7 @@ def _seeded(estimator: Any, seed: int) -> Any:
     return estimator
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 

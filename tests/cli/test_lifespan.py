@@ -80,6 +80,13 @@ def test_errors_are_one_clear_sentence_and_a_status(
     assert done.stdout == ""
 
 
+def test_a_full_disk_is_told(folder: Path) -> None:
+    done = _run(folder, "lifespan", "h.parquet", *BASE, *FAST, "--json", "/dev/full")
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_too_few_rows_to_tell_is_status_3(folder: Path) -> None:
     pq.write_table(histories.drifting(days=60, rows_per_day=1, seed=0), folder / "few.parquet")
     done = _run(

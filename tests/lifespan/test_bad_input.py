@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,12 @@ def _measure(data: Any, **changed: Any) -> Any:
         ({"features": ["a", "zz"]}, r"no column 'zz'"),
         ({"drop": ["q"]}, r"no column 'q'"),
         ({"drop": ["a", "b", "c", "d"]}, r"no column to learn from"),
+        ({"features": []}, r"no column to learn from"),
+        ({"features": ["a", "y"]}, r"'y' is the target; it cannot be learnt from"),
+        ({"drop": "y"}, r"'y' is the target; it cannot be left out"),
+        ({"seed": -1}, r"--seed asks for a whole number from 0"),
+        ({"seed": 2**32}, r"--seed asks for a whole number from 0"),
+        ({"origins": 4.5}, r"--origins asks for at least 3"),
         ({"task": "ranking"}, r"--task asks for classification or regression"),
         ({"metric": "mae"}, r"--metric for classification asks for error or brier"),
         ({"every": "soon"}, r"--every asks for a duration"),
@@ -111,6 +118,19 @@ def _raises(x: Any, y: Any, *, seed: int) -> Any:
     raise MemoryError("no room")
 
 
+def _leaves(x: Any, y: Any, *, seed: int) -> Any:
+    raise SystemExit(3)
+
+
+def _dies(x: Any, y: Any, *, seed: int) -> Any:
+    os._exit(1)
+
+
+def test_a_worker_that_dies_is_told_and_no_traceback(frame: pd.DataFrame) -> None:
+    with pytest.raises(TrainerFailed, match=r"A worker process died while it trained"):
+        _measure(frame, model=_dies, jobs=2)
+
+
 def _guesses_words(x: Any, y: Any, *, seed: int) -> Any:
     return type("Words", (), {"predict": lambda self, x: np.repeat("maybe", len(x))})()
 
@@ -120,6 +140,7 @@ def _guesses_words(x: Any, y: Any, *, seed: int) -> Any:
     ("model", "message"),
     [
         (_raises, r"_raises raised MemoryError: no room on \d+ rows. It was training or scoring the model born 2024-"),
+        (_leaves, r"_leaves raised SystemExit: 3"),
         (_guesses_words, r"predicted .*'maybe'.*, which is no class of the target"),
     ],
 )

@@ -128,6 +128,15 @@ def test_a_regression_has_a_relative_tolerance_and_units_of_its_target(history: 
     assert gained == pytest.approx(0.4 * 21, rel=0.1)  # the level moves 0.4 a day, and the model stays
 
 
+def test_a_perfect_model_does_not_age_by_its_rounding(history: pa.Table) -> None:
+    frame = history.to_pandas()
+    frame["y"] = 7 + 3 * frame["a"]
+    found = _measure(frame, model="sklearn.linear_model:LinearRegression")
+    assert found.lifespan.verdict == "no expiry seen"
+    assert found.lifespan.expired == 0
+    assert "worse than a fresh one" in found.report()
+
+
 def test_probabilities_can_be_scored(history: pa.Table) -> None:
     found = _measure(history, model=LogisticRegression(), metric="brier", tolerance="25%")
     assert found.data.metric == "brier"

@@ -127,10 +127,13 @@ def run(history: str, options: dict[str, Any], *, report: Path | None, badge: Pa
         except KeyboardInterrupt:
             Console(stderr=True).print("shelflife: stopped; nothing was written.")
             return 130
-        if json == "-":
-            output.write(result.to_json())
-            output.flush()
-        written = _write(result, report, badge, json)
+        try:
+            if json == "-":
+                output.write(result.to_json())
+                output.flush()
+            written = _write(result, report, badge, json)
+        except OSError as error:
+            raise BadInput(f"Cannot write {error.filename or 'the results'}: {error.strerror}.") from error
         _print(console, result, written)
     return 3 if result.lifespan.verdict == "unknown" else 0
 

@@ -55,8 +55,8 @@ class Asked:
 
 def read(
     time: str, target: str, task: Task | None, features: Sequence[str] | None, drop: Sequence[str], model: Any,
-    every: Any, window: Any, origins: int, max_age: Any, tolerance: float | str | None, confidence: float,
-    label_delay: Any, metric: str | None, seed: int, cost_per_error: float | None, cost_per_renewal: float | None,
+    every: Any, window: Any, origins: Any, max_age: Any, tolerance: float | str | None, confidence: float,
+    label_delay: Any, metric: str | None, seed: Any, cost_per_error: float | None, cost_per_renewal: float | None,
     rows_per_day: float | None,
 ) -> Asked:  # fmt: skip
     """Check every option of `shelflife.lifespan` by itself; raises `BadInput` naming the option."""
@@ -64,8 +64,10 @@ def read(
         raise BadInput(f"--task asks for classification or regression; found {task!r}.")
     if not 0.5 <= confidence < 1:
         raise BadInput(f"--confidence asks for a number from 0.5 to below 1; found {confidence!r}.")
-    if origins < LEAST_ORIGINS:
-        raise BadInput(f"--origins asks for at least {LEAST_ORIGINS} models to watch; found {origins}.")
+    if not isinstance(origins, int) or origins < LEAST_ORIGINS:
+        raise BadInput(f"--origins asks for at least {LEAST_ORIGINS} models to watch; found {origins!r}.")
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise BadInput(f"--seed asks for a whole number from 0 to 2**32 - 1; found {seed!r}.")
     if (cost_per_error is None) != (cost_per_renewal is None):
         raise BadInput("--cost-per-error and --cost-per-renewal are needed together to compare cadences.")
     numbers = {"cost-per-error": cost_per_error, "cost-per-renewal": cost_per_renewal, "rows-per-day": rows_per_day}
@@ -78,8 +80,8 @@ def read(
         time=time,
         target=target,
         task=task,
-        features=tuple(features) if features is not None else None,
-        drop=tuple(drop),
+        features=None if features is None else _names(features),
+        drop=_names(drop),
         model=model,
         every=_positive(every, "--every"),
         window=None if everything else _positive(window, "--window"),
@@ -95,6 +97,11 @@ def read(
         costs=None if cost_per_error is None else (cost_per_error, cast(float, cost_per_renewal)),
         rows_per_day=rows_per_day,
     )
+
+
+def _names(given: Sequence[str]) -> tuple[str, ...]:
+    # A lone name is a sequence of letters, which nobody means.
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _positive(written: str | timedelta | None, option: str) -> int | None:

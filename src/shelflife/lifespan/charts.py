@@ -156,6 +156,7 @@ def _excess_domain(result: Lifespan, scale: float) -> tuple[float, float]:
     ends = [point.excess for point in result.curve]
     ends += [e for p in result.curve if _banded(p) and p.origins >= sure for e in (p.excess_low, p.excess_high)]
     low, high = min(0.0, *ends), max(result.lifespan.tolerance * 1.5, *ends)
+    high = high if high > low else low + 1.0  # models that are perfect at every age
     room = (high - low) * 0.08
     return (low - room * 2) * scale, (high + room) * scale
 

@@ -57,7 +57,7 @@ def read(data: Any, asked: Asked, folder: Path) -> History:
     notes.append(said)
     outcomes = _outcomes(rows, asked.target, task)
     features = tuple(
-        name for name in rows.schema.names if name not in {tables.TIME, tables.ROW, asked.target, "__written"}
+        name for name in rows.schema.names if name not in {tables.TIME, tables.ROW, asked.target, tables.WRITTEN}
     )
     if not features:
         raise BadInput(f"{table.source} has no column to learn from beside {asked.time!r} and {asked.target!r}.")

@@ -57,7 +57,7 @@ def limit(data: Data, found: Answer) -> str:
 
 def _life(data: Data, found: Answer, curve: list[CurvePoint], origins: int) -> str:
     model = f"Models of {data.target}"
-    worse = f"more than {limit(data, found)} worse than a fresh one"
+    worse = f"more than {limit(data, found)} worse than a fresh one" if found.tolerance else "worse than a fresh one"
     watched = words.days(found.watched_days)
     if found.verdict == "unknown":
         return f"How long {model[0].lower()}{model[1:]} last is unknown: too few rows were watched to tell."
@@ -67,7 +67,8 @@ def _life(data: Data, found: Answer, curve: list[CurvePoint], origins: int) -> s
             some = f" ({found.expired} of {origins} seemed to for a while, no more than chance may do)"
         return (
             f"No expiry seen in {watched}: nothing shows that {model[0].lower()}{model[1:]} become {worse}{some}."
-            f" At the age of {words.days(curve[-1].age_days)} they cost {_cost(data, curve[-1])}."
+            f" At the age of {words.days(curve[-1].age_days)} they cost {_cost(data, curve[-1])}"
+            f"{', on too few rows to go by' if curve[-1].excess > found.tolerance else ''}."
         )
     if found.median_days is None:
         return (
