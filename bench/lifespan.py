@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("SHELFLIFE_DATA", ROOT.parent / "shared" / "data"))
 TABLES: dict[str, dict[str, Any]] = {
     "electricity": {"time": "ts", "target": "price_up", "window": "26w"},
+    "electricity-3d": {"time": "ts", "target": "price_up", "window": "26w", "every": "3d"},
     "weather": {"time": "date", "target": "rain"},
     "bikes": {"time": "ts", "target": "cnt"},
     "generated": {"time": "shipped", "target": "late"},
@@ -60,7 +61,7 @@ def main(names: list[str]) -> None:
         generated = Path(folder) / "generated.parquet"
         pq.write_table(histories.deliveries(), generated)
         for name in names or TABLES:
-            path = generated if name == "generated" else DATA / f"{name}.parquet"
+            path = generated if name == "generated" else DATA / f"{name.partition('-')[0]}.parquet"
             if not path.is_file():
                 print(f"{name}: skipped, there is no {path}; set SHELFLIFE_DATA")
                 continue

@@ -214,6 +214,20 @@ def test_names_that_are_ours_are_refused(name: str, table: pa.Table, sorting: So
         sorting(table.append_column(name, table["x"]))
 
 
+def test_the_digest_does_not_see_what_lies_behind_missing_values(sorting: Sorting, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    gaps = random.random(5_000) < 0.3
+    frame = pd.DataFrame(
+        {"ts": pd.date_range("2026-01-01", periods=5_000, freq="min"), "y": random.integers(2, size=5_000)}
+    )
+    frame["number"] = np.where(gaps, np.nan, random.normal(size=5_000))
+    frame["text"] = pd.Series(random.choice(["a", "bb"], size=5_000)).where(~gaps)
+    frame["flag"] = pd.Series(random.random(5_000) < 0.5, dtype="boolean").mask(gaps)
+    frame.to_parquet(tmp_path / "gaps.parquet")
+    digests = {sorting(source).sha256 for source in (frame, tmp_path / "gaps.parquet", tmp_path / "gaps.parquet")}
+    assert len(digests) == 1
+
+
 def test_hostile_column_names_are_only_names(sorting: Sorting) -> None:
     name = 'x"; DROP TABLE source; --'
     found = sorting(pa.table({"ts": [dt.date(2026, 1, 1)], "y": [1], name: [7]})).open()

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,6 +31,7 @@ _OURS = "shelflife:"
 TIME, ROW, WRITTEN = (_OURS + name for name in ("time", "row", "written"))
 _EPOCH = datetime(1970, 1, 1)
 _BATCH = 65_536
+_SPOOL = "spool.arrow"
 _MEMORY = "2GB"  # beyond this DuckDB spills to disk
 
 _CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -148,9 +150,37 @@ def sort_by_time(
     zoned = _check_times(table, time, kinds[time], source)
     untimed = table[TIME].null_count
     unlabelled = table[target].slice(untimed).null_count
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = _digest(table.slice(untimed + unlabelled))
+    (folder / _SPOOL).unlink(missing_ok=True)
     return SortedTable(path, source, zoned, untimed, unlabelled, left_out, notes, digest)
+
+
+def _digest(table: pa.Table) -> str:
+    """SHA-256 of the values, column by column; what lies in memory behind a missing value is not defined."""
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        if name == ROW:
+            continue
+        digest.update(f"{name}\0{table.schema.field(name).type}\0".encode())
+        for start in range(0, len(table), _BATCH):
+            some = table[name].slice(start, _BATCH).combine_chunks()
+            some = some.combine_chunks() if isinstance(some, pa.ChunkedArray) else some
+            digest.update(np.packbits(some.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+            if _is_text(some.type):
+                digest.update(pc.fill_null(pc.binary_length(some), 0).to_numpy(zero_copy_only=False).tobytes())
+                digest.update("".join(some.drop_null().to_pylist()).encode())
+            else:
+                plain = some.cast(pa.int8()) if pa.types.is_boolean(some.type) else some.view(_bits(some.type))
+                digest.update(pc.fill_null(plain, 0).to_numpy(zero_copy_only=False).tobytes())
+    return digest.hexdigest()
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _bits(kind: pa.DataType) -> pa.DataType:
+    return {8: pa.int8(), 16: pa.int16(), 32: pa.int32(), 64: pa.int64()}[kind.bit_width]
 
 
 def _check_roles(
@@ -211,7 +241,7 @@ def _open(connection: duckdb.DuckDBPyConnection, data: Any, time: str, columns: 
         )
     name = f"the {type(data).__module__.split('.')[0]} {type(data).__name__}"
     _check_zones_of_objects(data, time, name)
-    spool = folder / "spool.arrow"
+    spool = folder / _SPOOL
     try:
         reader = pa.RecordBatchReader.from_stream(data)
         kept = [i for i, column in enumerate(reader.schema.names) if columns is None or column in columns]
@@ -288,7 +318,7 @@ def _open_files(connection: duckdb.DuckDBPyConnection, files: list[str], time: s
 
         connection.register("source", ds.dataset(files, format="ipc"))
     elif ending.endswith(_ARROW):
-        connection.register("source", pa.ipc.open_stream(files[0]).read_all())
+        connection.register("source", pa.concat_tables([pa.ipc.open_stream(file).read_all() for file in files]))
     elif ending.endswith(_CSV):
         _open_csv(connection, files, time)
     else:

@@ -11,7 +11,8 @@ import inspect
 import pickle
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -272,10 +273,12 @@ def _filled(texts: Any) -> Any:
     return texts.fillna("").astype(str)
 
 
-def quietly(function: Callable[[], Any]) -> tuple[Any, list[str]]:
-    """The value of `function` and the distinct warnings it gave, instead of a screenful of them."""
+@contextmanager
+def quiet() -> Iterator[list[str]]:
+    """Keep warnings off the screen; the list holds the distinct ones at the end."""
+    said: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        value = function()
-    said = {f"{w.category.__name__}: {str(w.message).strip().splitlines()[0][:200]}" for w in caught if str(w.message)}
-    return value, sorted(said)
+        yield said
+    found = {f"{w.category.__name__}: {str(w.message).strip().splitlines()[0][:200]}" for w in caught if str(w.message)}
+    said.extend(sorted(found))

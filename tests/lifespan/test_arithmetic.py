@@ -106,8 +106,10 @@ def test_the_stream_of_clipped_losses_has_their_mean(
 
 
 def test_the_scale_of_losses_is_never_zero() -> None:
-    assert scale_of(np.zeros(5), bounded=False) == 1.0
-    assert scale_of(np.array([0.0] * 999 + [7.0]), bounded=False) == 7.0
+    tenth = Tolerance(0.0, 0.1)
+    assert scale_of(np.zeros(5), tenth, bounded=False) == 1.0
+    assert scale_of(np.array([0.0] * 999 + [7.0]), tenth, bounded=False) > 0
+    assert scale_of(np.ones(5), Tolerance(20.0, 0.0), bounded=False) > 40.0  # twice what is allowed is still seen
 
 
 def _triangle(models: int, ages: int, excess: object) -> tuple[Pairs, np.ndarray, np.ndarray]:
@@ -126,13 +128,13 @@ def test_models_that_age_end_at_an_age_and_nothing_is_said_to_have_happened() ->
     found = expiry.expire(pairs, births, watched, 0.1)
     assert found.verdict == "expires"
     assert (found.ended == 8).all()
-    assert expiry.common_ends(pairs, births, found.ended, 0.02) == []
+    assert expiry.common_ends(pairs, births, watched, found.ended, 0.02) == []
 
 
 def test_a_regime_change_is_one_moment_for_all_models_whatever_their_age() -> None:
     pairs, births, watched = _triangle(10, 30, lambda birth, age: 0.1 if birth < 20 <= birth + age else 0.0)
     found = expiry.expire(pairs, births, watched, 0.1)
-    assert expiry.common_ends(pairs, births, found.ended, 0.02) == [(20, 7)]
+    assert expiry.common_ends(pairs, births, watched, found.ended, 0.02) == [(20, 7)]
     assert (found.ended[births >= 20] == 0).all()
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info
 
 import shelflife
 from shelflife.lifespan import Lifespan
@@ -126,6 +128,35 @@ def test_a_regression_has_a_relative_tolerance_and_units_of_its_target(history: 
     assert found.lifespan.verdict == "expires"
     gained = found.curve[3].excess
     assert gained == pytest.approx(0.4 * 21, rel=0.1)  # the level moves 0.4 a day, and the model stays
+
+
+def test_a_large_promise_that_is_broken_is_seen(history: pa.Table) -> None:
+    frame = history.to_pandas()
+    day = (frame["ts"] - frame["ts"].min()) / pd.Timedelta(days=1)
+    frame["y"] = day + np.random.default_rng(0).normal(size=len(frame))
+    for tolerance in (3, 20, "300%"):
+        found = _measure(frame, model="sklearn.dummy:DummyRegressor", tolerance=tolerance)
+        assert found.lifespan.verdict == "expires", tolerance
+
+
+def test_threads_leave_the_process_as_it_was(history: pa.Table) -> None:
+    before = warnings.filters[:], warnings.showwarning, [pool["num_threads"] for pool in threadpool_info()]
+    found = _measure(history, model=LogisticRegression(max_iter=1), engine="threads", jobs=4)
+    after = warnings.filters[:], warnings.showwarning, [pool["num_threads"] for pool in threadpool_info()]
+    assert after[:2] == before[:2]
+    assert after[2][: len(before[2])] == before[2]
+    assert sum("ConvergenceWarning" in note for note in found.notes) == 1
+
+
+def test_a_model_with_threads_of_its_own_gets_one(history: pa.Table) -> None:
+    def train(x: Any, y: Any, *, seed: int) -> Any:
+        import joblib
+
+        if joblib.effective_n_jobs(-1) != 1:
+            raise RuntimeError("more than one")
+        return histories.fast_model(x, y, seed=seed)
+
+    assert _measure(history, model=train, jobs=2).curve
 
 
 def test_a_perfect_model_does_not_age_by_its_rounding(history: pa.Table) -> None:

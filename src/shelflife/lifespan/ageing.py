@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from shelflife import tables
 from shelflife.errors import TrainerFailed
-from shelflife.trainers import Trainer, quietly, unpickled
+from shelflife.trainers import Trainer, quiet, unpickled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,12 @@ def _mapped(path: Path, skip: int) -> pa.Table:
     return tables.open_sorted(path, skip)
 
 
+def release() -> None:
+    """Let go of the files that this process has mapped, so that deleting them gives their space back."""
+    _mapped.cache_clear()
+    _order.cache_clear()
+
+
 @lru_cache(maxsize=2)
 def _order(seed: int, rows: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).permutation(rows)
@@ -81,7 +88,10 @@ def _order(seed: int, rows: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What all models of one run have in common. `trainer` is what `Trainer.pickled` gave."""
+    """What all models of one run have in common. `trainer` is what `Trainer.pickled` gave.
+
+    `shared` says that several jobs run in one process at once: what is global to it is then set once around them all.
+    """
 
     trainer: bytes
     features: tuple[str, ...]
@@ -89,6 +99,7 @@ class Recipe:
     target: str
     metric: Metric
     seed: int
+    shared: bool
 
 
 @dataclass(frozen=True)
@@ -115,14 +126,28 @@ class Aged:
 
 def age(job: Job) -> Aged:
     """Do one job, on one thread, so that results do not depend on the engine and cores are not oversubscribed."""
+    from joblib import parallel_config
     from threadpoolctl import threadpool_limits
 
     try:
-        with threadpool_limits(limits=1):
-            (losses, seconds), warned = quietly(lambda: _train_and_score(job))
+        with (
+            parallel_config("sequential"),
+            threadpool_limits(limits=1, user_api=_own_limits(job)),
+            _own_quiet(job) as said,
+        ):
+            losses, seconds = _train_and_score(job)
     except TrainerFailed as error:
         raise TrainerFailed(f"{error} It was training or scoring the model born {job.born}.") from error
-    return Aged(job.slice, losses, seconds, tuple(warned))
+    return Aged(job.slice, losses, seconds, tuple(said))
+
+
+def _own_limits(job: Job) -> str | None:
+    # Jobs that share a process must not set what belongs to all of it; OpenMP's limit is each thread's own.
+    return "openmp" if job.recipe.shared else None
+
+
+def _own_quiet(job: Job) -> AbstractContextManager[list[str]]:
+    return nullcontext([]) if job.recipe.shared else quiet()
 
 
 def _train_and_score(job: Job) -> tuple[NDArray[Any], float]:
@@ -141,12 +166,16 @@ def _train_and_score(job: Job) -> tuple[NDArray[Any], float]:
     if recipe.metric == "error":
         return _errors(predicted, fresh_y, y, trainer), seconds
     off = np.abs(predicted - fresh_y)
-    return (off if recipe.metric == "absolute_error" else off**2), seconds
+    with np.errstate(over="ignore"):
+        losses = off if recipe.metric == "absolute_error" else off**2
+    if not np.isfinite(losses).all():
+        raise TrainerFailed(f"The model of trainer {trainer.name} is off by more than a number can hold.")
+    return losses, seconds
 
 
 def _errors(predicted: NDArray[Any], truth: NDArray[Any], taught: NDArray[Any], trainer: Trainer) -> NDArray[np.uint8]:
     known = set(np.unique(taught).tolist())
-    if not known.intersection(np.unique(predicted).tolist()):
+    if not known.intersection(predicted.tolist()):
         raise TrainerFailed(
             f"The model of trainer {trainer.name} predicted {predicted.tolist()[0]!r}, which is no class of the target;"
             f" it was taught {', '.join(map(repr, sorted(known, key=str)[:5]))}."

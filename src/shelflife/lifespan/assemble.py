@@ -72,7 +72,7 @@ def result(history: History, asked: Asked, measured: Measured, shuffled: Measure
     return Lifespan(
         says=says.answer(data, found, bases[0], points, len(cuts.origins), events),
         data=data,
-        origins=_origins(history, measured, until),
+        origins=_origins(history, asked, measured, until),
         curve=tuple(points),
         survival=tuple(
             SurvivalPoint(float(a) * every, float(s), float(low), float(high), int(n))
@@ -158,9 +158,9 @@ def _answer(
     )
 
 
-def _origins(history: History, measured: Measured, until: NDArray[np.float64]) -> tuple[Origin, ...]:
+def _origins(history: History, asked: Asked, measured: Measured, until: NDArray[np.float64]) -> tuple[Origin, ...]:
     cuts, ended = measured.grid, measured.expiry
-    every = durations.days(cuts.every)
+    every, delay = durations.days(cuts.every), durations.days(asked.delay)
     found = []
     for place, s in enumerate(cuts.origins):
         age_limit = int(cuts.births[s] + (cuts.ages[place] + 1) * cuts.every)
@@ -171,7 +171,7 @@ def _origins(history: History, measured: Measured, until: NDArray[np.float64]) -
                 at=history.table.moment(cuts.births[s]),
                 rows=int(cuts.training[s, 1] - cuts.training[s, 0]),
                 expired_after_days=end * every if end else None,
-                detected_after_days=min((verdict + 1) * every, observed) if end else None,
+                detected_after_days=min((verdict + 1) * every, observed) + delay if end else None,
                 observed_days=observed,
                 good_until_days=float(until[place]) * every,
             )
@@ -184,7 +184,7 @@ def _events(history: History, asked: Asked, measured: Measured) -> list[Event]:
     if ended.verdict != "expires":
         return []
     limit = asked.limit(history.task, measured.fresh_loss)
-    common = expiry.common_ends(measured.pairs, cuts.origins, ended.ended, limit)
+    common = expiry.common_ends(measured.pairs, cuts.origins, cuts.ages, ended.ended, limit)
     return [Event(history.table.moment(cuts.births[s]), models) for s, models in common]
 
 

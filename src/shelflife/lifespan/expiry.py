@@ -77,6 +77,8 @@ def expire(pairs: Pairs, births: Ints, ages: Ints, alpha: float) -> Expiry:
 def _verdict(pairs: Pairs, ended: Ints, log_evidence: float, alpha: float) -> Verdict:
     if log_evidence >= -np.log(alpha) and ended.any():
         return "expires"
+    if not pairs.counts[:, 1:].any():
+        return "unknown"
     watched = np.median(pairs.counts[:, 1:].sum(axis=(1, 2)))
     total = pairs.counts[:, 1:].sum(axis=(0, 1))
     mean = total @ pairs.values / total.sum()
@@ -87,7 +89,7 @@ def _verdict(pairs: Pairs, ended: Ints, log_evidence: float, alpha: float) -> Ve
     return "no expiry seen" if watched >= needed else "unknown"
 
 
-def common_ends(pairs: Pairs, births: Ints, ended: Ints, tolerance: float) -> list[tuple[int, int]]:
+def common_ends(pairs: Pairs, births: Ints, ages: Ints, ended: Ints, tolerance: float) -> list[tuple[int, int]]:
     """Moments at which models of very different ages ended together: (slice, models), the largest first.
 
     Models that merely age end as far apart as they were born. Something happened where, within six slices, at least
@@ -98,8 +100,9 @@ def common_ends(pairs: Pairs, births: Ints, ended: Ints, tolerance: float) -> li
     ----------
     pairs
         Paired sums of the models.
-    births, ended
-        Shape (models,); the slice of birth, and the age at the end, 0 for models that did not.
+    births, ages, ended
+        Shape (models,); the slice of birth, the age to which each was watched, and the age at the end, 0 for models
+        that did not.
     tolerance
         In units of the metric.
     """
@@ -110,7 +113,7 @@ def common_ends(pairs: Pairs, births: Ints, ended: Ints, tolerance: float) -> li
         groups = []
         for start in np.unique(ends[left]):
             group = left & (ends >= start) & (ends < start + _TOGETHER)
-            good = (births < start) & (ends >= start)
+            good = (births < start) & (ends >= start) & (births + ages >= start)
             if group.sum() < max(_FEWEST, _MOST * good.sum()) or np.ptp(births[group]) < 2 * _TOGETHER:
                 continue
             known = good & left

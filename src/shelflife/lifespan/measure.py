@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,12 +19,13 @@ from shelflife.errors import BadInput
 from shelflife.lifespan import asked as asking
 from shelflife.lifespan import assemble, expiry, grid
 from shelflife.lifespan import history as reading
-from shelflife.lifespan.ageing import Aged, FileRows, Job, Recipe, ShippedRows, age
+from shelflife.lifespan.ageing import Aged, FileRows, Job, Recipe, ShippedRows, age, release
 from shelflife.lifespan.asked import Asked
 from shelflife.lifespan.assemble import Measured
 from shelflife.lifespan.history import History
 from shelflife.lifespan.pairs import Pairing, Pairs, Stream, scale_of
 from shelflife.lifespan.result import Lifespan, Task
+from shelflife.trainers import quiet
 
 Progress = Callable[[int, int], None]
 
@@ -132,7 +134,9 @@ def lifespan(
         metric, seed, cost_per_error, cost_per_renewal, rows_per_day,
     )  # fmt: skip
     runner = engines.parse(engine, jobs)
-    with tempfile.TemporaryDirectory(prefix="shelflife-", ignore_cleanup_errors=True) as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="shelflife-", ignore_cleanup_errors=True))
+        stack.callback(release)
         history = reading.read(data, asked, Path(folder))
         measured = _measure(history, asked, runner, _counting(progress, 2 if control else 1, 0), shuffle=None)
         shuffled = None
@@ -175,14 +179,19 @@ def _measure(
     fresh = np.full(len(history.times), np.nan)
     # What a perfect model is off by is the rounding of floating numbers, of which 10 % more is no ageing.
     nothing = 0.0 if history.task == "classification" else _ROUNDING * float(np.abs(history.outcomes).max())
+    if history.metric == "squared_error":
+        nothing **= 2
     warned: set[str] = set()
-    for done, result in enumerate(runner.run(age, _jobs(history, asked, cuts, rows, runner)), start=1):
-        first, last = cuts.scoring[result.slice]
-        losses = np.where(result.losses > nothing, result.losses, 0)
-        fresh[first:last] = losses[: last - first]
-        aged[result.slice] = replace(result, losses=losses if result.slice in cuts.origins else np.empty(0))
-        warned.update(result.warnings)
-        progress(done, total)
+    with ExitStack() as stack:
+        said = _share(stack) if runner.name == "threads" else []
+        for done, result in enumerate(runner.run(age, _jobs(history, asked, cuts, rows, runner)), start=1):
+            first, last = cuts.scoring[result.slice]
+            losses = np.where(result.losses > nothing, result.losses, 0)
+            fresh[first:last] = losses[: last - first]
+            aged[result.slice] = replace(result, losses=losses if result.slice in cuts.origins else np.empty(0))
+            warned.update(result.warnings)
+            progress(done, total)
+    warned.update(said)
     scored = fresh[~np.isnan(fresh)]
     pairs = _pair(history, asked, cuts, aged, fresh, scored)
     ended = expiry.expire(pairs, cuts.origins, cuts.ages, 1 - asked.confidence)
@@ -191,10 +200,20 @@ def _measure(
     return Measured(cuts, pairs, ended, float(scored.mean()), seconds, tuple(sorted(warned)))
 
 
+def _share(stack: ExitStack) -> list[str]:
+    """Set once what is global to a process whose threads all train: one numerical thread each, and no warnings."""
+    from threadpoolctl import threadpool_limits
+
+    stack.enter_context(threadpool_limits(limits=1))
+    return stack.enter_context(quiet())
+
+
 def _jobs(history: History, asked: Asked, cuts: grid.Grid, rows: FileRows, runner: engines.Engine) -> Iterator[Job]:
     """One job a usable slice; the models that are watched first, since they take longest."""
     trainer = history.trainer.pickled(by_value=not runner.shares_files)
-    recipe = Recipe(trainer, history.features, history.infinite, asked.target, history.metric, asked.seed)
+    recipe = Recipe(
+        trainer, history.features, history.infinite, asked.target, history.metric, asked.seed, runner.name == "threads"
+    )
     watched = {int(s): cuts.last_row(place) for place, s in enumerate(cuts.origins)}
     usable = [int(s) for s in np.flatnonzero(cuts.usable)]
     for s in sorted(usable, key=lambda s: (s not in watched, s)):
@@ -216,7 +235,8 @@ def _pair(
     scored: NDArray[np.float64],
 ) -> Pairs:
     bounded = history.task == "classification"
-    stream = Stream(asked.promise(history.task), scale_of(scored, bounded=bounded), binary=history.metric == "error")
+    promise = asked.promise(history.task)
+    stream = Stream(promise, scale_of(scored, promise, bounded=bounded), binary=history.metric == "error")
     if stream.limit >= 1:
         raise BadInput(f"--tolerance {asked.tolerance} allows any loss that there is; choose a smaller one.")
     gathered = Pairing(len(cuts.origins), int(cuts.ages.max()) + 1, stream)

@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 
 _STEPS = 33  # grid of the paired difference of two continuous losses; evidence is rounded towards the promise
 _CLIP = 0.99
+_ROOM = 4.0
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,15 @@ class Stream:
         return detect.spread(self._value(*scaled), self.values)
 
 
-def scale_of(fresh: NDArray[np.floating], *, bounded: bool) -> float:
-    """The loss that counts as 1: 1 for losses in [0, 1], else a high quantile of the fresh models' losses."""
+def scale_of(fresh: NDArray[np.floating], tolerance: Tolerance, *, bounded: bool) -> float:
+    """The loss that counts as 1: 1 for losses in [0, 1], else a high quantile of the fresh models' losses.
+
+    It is at least several times what the promise allows, so that a broken promise is not clipped out of sight.
+    """
     if bounded:
         return 1.0
-    return float(np.quantile(fresh, _CLIP)) or float(fresh.max()) or 1.0
+    allowed = tolerance.absolute + (1 + tolerance.relative) * float(fresh.mean())
+    return max(float(np.quantile(fresh, _CLIP)), _ROOM * allowed) or 1.0
 
 
 class Pairing:

@@ -31,7 +31,7 @@ class Survival:
 
 
 def _first(age: Floats, curve: Floats, share: float) -> float | None:
-    below = np.flatnonzero(curve <= share)
+    below = np.flatnonzero(curve <= share + 1e-12)  # products of floating numbers miss a half by a hair
     return float(age[below[0]]) if len(below) else None
 
 
