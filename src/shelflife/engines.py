@@ -79,8 +79,8 @@ def parse(written: str, jobs: int | None) -> Engine:
 
     Examples
     --------
-    >>> parse("dask=tcp://127.0.0.1:8786", jobs=2).address
-    'tcp://127.0.0.1:8786'
+    >>> parse("threads", jobs=2)
+    Engine(name='threads', address=None, jobs=2)
     """
     name, _, address = written.partition("=")
     if name not in NAMES or (address and name != "dask"):
@@ -89,7 +89,19 @@ def parse(written: str, jobs: int | None) -> Engine:
         )
     if jobs is not None and jobs < 1:
         raise BadInput(f"--jobs asks for a number of at least 1; found {jobs}.")
-    return Engine(name, address or None, jobs or _cores())
+    if address:
+        return Engine(name, address, _cluster_jobs(address))
+    return Engine(name, None, jobs or _cores())
+
+
+def _cluster_jobs(address: str) -> int:
+    """How many models a running Dask cluster trains at once: joblib uses all its threads, whatever is asked for."""
+    try:
+        from dask.distributed import Client
+    except ImportError as error:
+        raise BadInput("--engine dask needs the extra: pip install 'shelflife[dask]'.") from error
+    with _dask_client(Client, address, 1) as client:
+        return int(max(1, sum(client.ncores().values())))
 
 
 def _cores() -> int:
