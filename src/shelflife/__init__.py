@@ -5,27 +5,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shelflife.check import Check, check
     from shelflife.errors import BadInput, NotEnoughHistory, ShelflifeError, TrainerFailed
     from shelflife.lifespan import Lifespan, lifespan
+    from shelflife.profile import Profile, Reference
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "BadInput": "shelflife.errors",
+    "Check": "shelflife.check.result",
     "Lifespan": "shelflife.lifespan.result",
     "NotEnoughHistory": "shelflife.errors",
     "ShelflifeError": "shelflife.errors",
+    "Profile": "shelflife.profile.counts",
+    "Reference": "shelflife.profile.reference",
     "TrainerFailed": "shelflife.errors",
+    "check": "shelflife.check",
     "lifespan": "shelflife.lifespan",
 }
 
 __all__ = [
     "BadInput",
+    "Check",
     "Lifespan",
     "NotEnoughHistory",
+    "Profile",
+    "Reference",
     "ShelflifeError",
     "TrainerFailed",
     "__version__",
+    "check",
     "lifespan",
 ]
 
@@ -37,8 +47,8 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     module = importlib.import_module(_HOMES[name])
-    # The package `lifespan` can itself be called; importing it binds its name here, once and for all ways of import.
-    return module if name == "lifespan" else getattr(module, name)
+    # These packages can themselves be called; importing one binds its name here, once and for all ways of import.
+    return module if name in {"check", "lifespan"} else getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from shelflife.errors import BadInput, TrainerFailed, nearest
+from shelflife.errors import BadInput, ShelflifeError, nearest
 
 NAMES = ("processes", "threads", "dask", "ray", "spark")
 _BACKENDS = {"processes": "loky", "threads": "threading"}
@@ -31,8 +31,8 @@ class Engine:
     def shares_files(self) -> bool:
         return self.name in _BACKENDS
 
-    def run(self, function: Callable[[Any], Any], work: Iterable[Any]) -> Iterator[Any]:
-        """Results of `function` over `work`, in whatever order they are done."""
+    def run(self, function: Callable[[Any], Any], work: Iterable[Any], *, died: ShelflifeError) -> Iterator[Any]:
+        """Results of `function` over `work`, in whatever order they are done; raises `died` where a worker dies."""
         import joblib
 
         with ExitStack() as stack:
@@ -47,10 +47,7 @@ class Engine:
             try:
                 yield from joblib.Parallel(**options)(joblib.delayed(function)(item) for item in work)
             except BrokenExecutor as error:
-                raise TrainerFailed(
-                    "A worker process died while it trained: it was killed for want of memory, or the trainer ended it."
-                    " Try --jobs 1, a shorter --window, or fewer columns."
-                ) from error
+                raise died from error
 
     def _enter(self, stack: ExitStack) -> str:
         """Connect to the engine for the life of `stack`; the name of its joblib backend."""

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from shelflife import __version__
+from shelflife.cli.check import check
 from shelflife.cli.demo import demo
 from shelflife.cli.lifespan import lifespan
+from shelflife.cli.profile import profile
 from shelflife.errors import ShelflifeError
 
 app = typer.Typer(
@@ -38,11 +40,13 @@ def _root(
 
 
 app.command()(lifespan)
+app.command()(check)
+app.command()(profile)
 app.command()(demo)
 
 
 def main() -> None:
-    """Run the command line: exit 0 answered, 2 bad input, 3 not enough to answer, 130 stopped by Ctrl-C."""
+    """Run the command line: exit 0 answered, 1 findings, 2 bad input, 3 not enough to answer, 130 stopped."""
     try:
         app(standalone_mode=True)
     except ShelflifeError as error:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shelflife.errors import BadInput, ShelflifeError
+from shelflife.cli.frame import answer, names, panel
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,17 +15,8 @@ if TYPE_CHECKING:
     from shelflife.lifespan import Lifespan
 
 
-def _in(panel: str) -> Callable[..., Any]:
-    """Options shown together in the help."""
-
-    def option(text: str, *names: str) -> Any:
-        return typer.Option(*names, help=text, rich_help_panel=panel)
-
-    return option
-
-
-_data, _models, _promise = _in("Data"), _in("Models"), _in("Promise")
-_costs, _running, _results = _in("Costs"), _in("Running"), _in("Results")
+_data, _models, _promise = panel("Data"), panel("Models"), panel("Promise")
+_costs, _running, _results = panel("Costs"), panel("Running"), panel("Results")
 
 History = Annotated[
     str, typer.Argument(help="CSV (also .gz), Parquet (file, folder, glob), Arrow IPC, or a Delta table's folder.")
@@ -99,7 +86,7 @@ def lifespan(
     Exit status: 0 answered, 2 bad input, 3 not enough history to answer.
     """
     options = {
-        "time": time, "target": target, "task": task, "features": _names(features), "drop": _names(drop) or (),
+        "time": time, "target": target, "task": task, "features": names(features), "drop": names(drop) or (),
         "label_delay": label_delay, "model": model, "every": every, "window": window, "origins": origins,
         "max_age": max_age, "tolerance": tolerance, "confidence": confidence, "metric": metric, "control": control,
         "cost_per_error": cost_per_error, "cost_per_renewal": cost_per_renewal, "rows_per_day": rows_per_day,
@@ -110,58 +97,20 @@ def lifespan(
 
 def run(history: str, options: dict[str, Any], *, report: Path | None, badge: Path | None, json: str | None) -> int:
     """Measure, write what was asked for and print the answer; the exit status."""
-    for path in (report, badge, None if json in (None, "-") else Path(str(json))):
-        _check_writable(path)
-    from rich.console import Console
+    files = {"Report": (report, _report), "Badge": (badge, _badge)}
+    return answer(lambda: _measure(history, options), _print, files=files, json=json, status=_status)
 
-    # With the JSON on standard output everything else, workers' prints too, goes to standard error.
-    with _standard_output_aside(json == "-") as output:
-        console = Console(stderr=json == "-", highlight=False, emoji=False)
-        try:
-            result = _measure(history, options)
-        except ShelflifeError as error:
-            Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(
-                f"shelflife: {error}", markup=False
-            )
-            return error.exit_code
-        except KeyboardInterrupt:
-            Console(stderr=True).print("shelflife: stopped; nothing was written.")
-            return 130
-        try:
-            if json == "-":
-                output.write(result.to_json())
-                output.flush()
-            written = _write(result, report, badge, json)
-        except OSError as error:
-            raise BadInput(f"Cannot write {error.filename or 'the results'}: {error.strerror}.") from error
-        _print(console, result, written)
+
+def _report(result: Lifespan) -> str:
+    return result.report()
+
+
+def _badge(result: Lifespan) -> str:
+    return result.badge()
+
+
+def _status(result: Lifespan) -> int:
     return 3 if result.lifespan.verdict == "unknown" else 0
-
-
-def _names(written: str | None) -> list[str] | None:
-    return None if written is None else [name.strip() for name in written.split(",") if name.strip()]
-
-
-def _check_writable(path: Path | None) -> None:
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        raise BadInput(f"Cannot write {str(path)!r}: {'it is a folder' if path.is_dir() else 'its folder is missing'}.")
-
-
-@contextlib.contextmanager
-def _standard_output_aside(aside: bool) -> Iterator[Any]:
-    if not aside:
-        yield sys.stdout
-        return
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with os.fdopen(kept, "w", encoding="utf-8") as output:
-            yield output
-    finally:
-        sys.stdout.flush()
-        if not output.closed:
-            output.close()
 
 
 def _measure(history: str, options: dict[str, Any]) -> Lifespan:
@@ -178,21 +127,6 @@ def _measure(history: str, options: dict[str, Any]) -> Lifespan:
         from shelflife.lifespan.measure import lifespan as measure
 
         return measure(history, progress=show, **options)
-
-
-def _write(result: Lifespan, report: Path | None, badge: Path | None, json: str | None) -> list[tuple[str, Path]]:
-    written = []
-    if report is not None:
-        report.write_text(result.report(), encoding="utf-8")
-        written.append(("Report", report))
-    if badge is not None:
-        badge.write_text(result.badge(), encoding="utf-8")
-        written.append(("Badge", badge))
-    if json not in (None, "-"):
-        path = Path(str(json))
-        path.write_text(result.to_json(), encoding="utf-8")
-        written.append(("JSON", path))
-    return written
 
 
 def _print(console: Console, result: Lifespan, written: list[tuple[str, Path]]) -> None:

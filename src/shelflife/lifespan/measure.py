@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelflife import engines
-from shelflife.errors import BadInput
+from shelflife.errors import BadInput, TrainerFailed
 from shelflife.lifespan import asked as asking
 from shelflife.lifespan import assemble, expiry, grid
 from shelflife.lifespan import history as reading
@@ -30,6 +30,10 @@ from shelflife.trainers import quiet
 Progress = Callable[[int, int], None]
 
 _ROUNDING = 1e-12
+_DIED = (
+    "A worker process died while it trained: it was killed for want of memory, or the trainer ended it."
+    " Try --jobs 1, a shorter --window, or fewer columns."
+)
 
 
 def lifespan(
@@ -184,7 +188,9 @@ def _measure(
     warned: set[str] = set()
     with ExitStack() as stack:
         said = _share(stack) if runner.name == "threads" else []
-        for done, result in enumerate(runner.run(age, _jobs(history, asked, cuts, rows, runner)), start=1):
+        for done, result in enumerate(
+            runner.run(age, _jobs(history, asked, cuts, rows, runner), died=TrainerFailed(_DIED)), start=1
+        ):
             first, last = cuts.scoring[result.slice]
             losses = np.where(result.losses > nothing, result.losses, 0)
             fresh[first:last] = losses[: last - first]

@@ -37,6 +37,18 @@ def signed(value: float | None) -> str:
     return f"+{text}" if value is not None and value > 0 and text not in ("0", UNKNOWN) else text
 
 
+def evidence(log10: float) -> str:
+    """How many times 1 a bet would have become, in words.
+
+    >>> evidence(1.3), evidence(4.02), evidence(12.6)
+    ('20 to 1', '10,000 to 1', '10¹³ to 1')
+    """
+    if log10 < 6:
+        return f"{number(float(f'{10**log10:.1g}'))} to 1"
+    raised = str(round(log10)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised} to 1"
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """A count with its noun.
 

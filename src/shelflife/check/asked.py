@@ -1,0 +1,119 @@
+"""The options of one check, read and checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shelflife import durations
+from shelflife.check import seasons
+from shelflife.check.result import FalseAlarms
+from shelflife.errors import BadInput
+
+# Without a time column one fixed question is asked, at this level.
+LEVEL = 0.01
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of one check, read and checked."""
+
+    time: str | None
+    prediction: str | None
+    score: tuple[str, ...]
+    outcome: str | None
+    text: tuple[str, ...]
+    id: str | None
+    segments: tuple[str, ...]
+    exclude: tuple[str, ...]
+    bucket: str
+    season: str
+    tolerance: float
+    false_alarms: FalseAlarms | None
+    kinds: Mapping[str, str]
+    task: Any
+    audit: int
+
+    def reference_options(self) -> dict[str, Any]:
+        """What a reference is learnt with."""
+        exclude = [*self.exclude, *([self.id] if self.id else [])]
+        return {
+            "time": self.time, "bucket": self.bucket, "prediction": self.prediction, "score": self.score,
+            "outcome": self.outcome, "segments": self.segments, "exclude": exclude,
+            "kinds": {**dict.fromkeys(self.text, "text"), **self.kinds}, "task": self.task,
+        }  # fmt: skip
+
+    def budget(self, bucket: int | None) -> tuple[FalseAlarms, float]:
+        """The budget of false alarms, and the evidence that an alarm needs."""
+        if bucket is None:
+            found = self.false_alarms or FalseAlarms(LEVEL, None)
+            if found.per_days is not None:
+                raise BadInput("--false-alarms over days needs a time column: name it with --time, or give a level.")
+            return found, 1.0 / found.at_most
+        found = self.false_alarms or FalseAlarms(1.0, 180.0)
+        if found.per_days is None:
+            raise BadInput(
+                f"--false-alarms asks, with a time column, for a number over a duration, as 1/180d; found"
+                f" {found.at_most:g}."
+            )
+        threshold = found.per_days / durations.days(bucket) / found.at_most
+        if threshold <= 1.0:
+            raise BadInput(
+                f"--false-alarms of {found.at_most:g} in {found.per_days:g} days allows one in every bucket of"
+                f" {durations.days(bucket):g} days; ask for fewer, or for a shorter --bucket."
+            )
+        return found, threshold
+
+
+def read(
+    *, time: str | None, prediction: str | None, score: Sequence[str] | str, outcome: str | None,
+    text: Sequence[str] | str, id: str | None, segments: Sequence[str] | str, exclude: Sequence[str] | str,  # noqa: A002
+    bucket: str, season: str, tolerance: float, false_alarms: str | float | None, kinds: Mapping[str, str] | None,
+    task: Any, audit: bool | int,
+) -> Asked:  # fmt: skip
+    """Check every option of `shelflife.check` by itself; raises `BadInput` naming the option."""
+    if not (isinstance(tolerance, int | float) and np.isfinite(tolerance) and 0 < tolerance < 1):
+        raise BadInput(f"--tolerance asks for a share between 0 and 1, as 0.05; found {tolerance!r}.")
+    if season not in seasons.SEASONS:
+        seasons.check(season, None)
+    return Asked(
+        time, prediction, names(score), outcome, names(text), id, names(segments), names(exclude), bucket, season,
+        float(tolerance), _false_alarms(false_alarms), dict(kinds or {}), task, 40 if audit is True else int(audit),
+    )  # fmt: skip
+
+
+def names(given: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Names from a list, or from text with commas.
+
+    >>> names("a, b"), names(["a,b"]), names(None)
+    (('a', 'b'), ('a,b',), ())
+    """
+    if given is None:
+        return ()
+    if isinstance(given, str):
+        return tuple(name.strip() for name in given.split(",") if name.strip())
+    return tuple(given)
+
+
+def _false_alarms(written: str | float | None) -> FalseAlarms | None:
+    if written is None:
+        return None
+    count, over, duration = str(written).partition("/")
+    try:
+        at_most = float(count)
+    except ValueError:
+        at_most = float("nan")
+    if not (np.isfinite(at_most) and at_most > 0) or (not over and at_most >= 1):
+        raise BadInput(
+            f"--false-alarms asks for a number over a duration, as 1/180d, or without a time column for a level between"
+            f" 0 and 1, as 0.01; found {written!r}."
+        )
+    if not over:
+        return FalseAlarms(at_most, None)
+    days = durations.days(durations.parse(duration, option="--false-alarms"))
+    if days <= 0:
+        raise BadInput(f"--false-alarms asks for a number over a duration, as 1/180d; found {written!r}.")
+    return FalseAlarms(at_most, days)

@@ -1,0 +1,330 @@
+"""`shelflife.check`: two tables in, findings out."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time as clock
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shelflife import engines, tables
+from shelflife.check import asked as asking
+from shelflife.check import compare, findings, says, seasons
+from shelflife.check.asked import Asked
+from shelflife.check.codes import CODES
+from shelflife.check.performance import performance
+from shelflife.check.result import Audit, Check, Evidence, Finding, Verdict
+from shelflife.check.spread import count, is_profile, learn, saved
+from shelflife.check.watching import Promise, Watched, audit, watch
+from shelflife.detect.betting import BETS, rows_to_detect
+from shelflife.errors import BadInput
+from shelflife.profile import roles
+from shelflife.profile.counts import Profile
+from shelflife.profile.layout import Layout
+from shelflife.profile.reference import Reference
+
+# With fewer rows than would show a share that moved this far past its limit, nothing is said to be well.
+_COARSEST = 0.25
+
+
+def check(
+    reference: Any,
+    current: Any,
+    *,
+    time: str | None = None,
+    prediction: str | None = None,
+    score: Sequence[str] | str = (),
+    outcome: str | None = None,
+    text: Sequence[str] | str = (),
+    id: str | None = None,  # noqa: A002 - the word that people use
+    segments: Sequence[str] | str = (),
+    exclude: Sequence[str] | str = (),
+    bucket: str = "1d",
+    season: str = "none",
+    tolerance: float = 0.05,
+    false_alarms: str | float | None = None,
+    kinds: Mapping[str, str] | None = None,
+    task: str | None = None,
+    audit: bool | int = False,
+    engine: str = "threads",
+    jobs: int | None = None,
+) -> Check:
+    """Is the current data still what the reference promises?
+
+    Parameters
+    ----------
+    reference
+        A table (path, or object that speaks Arrow), a `shelflife.profile.Reference`, or the path of one.
+    current
+        A table, a `shelflife.profile.Profile` counted with that reference, or the path of one.
+    time
+        Column of times of both tables. Without it all rows are one bucket, and one fixed question is asked.
+    prediction, score, outcome
+        Columns of what was predicted, how surely (one column, or one per class), and what turned out true.
+    text
+        Columns of free text, where it is not plain from their values.
+    id
+        Column that names rows; it is not compared.
+    segments
+        Columns by whose commonest values performance is also watched apart.
+    exclude
+        Columns that are not compared.
+    bucket
+        The slice of time in which data is watched, as ``1h``, ``1d`` or ``1w``.
+    season
+        ``day``, ``week`` or ``year``: each bucket is compared with the reference's buckets of the same phase.
+    tolerance
+        How far a share may move before it matters.
+    false_alarms
+        The budget: at most so many in so many days, as ``1/180d`` (the default); without a time column the level of
+        the question, as ``0.01`` (the default).
+    kinds
+        Kinds of columns, where types and values do not say them.
+    task
+        ``classification`` or ``regression``, where the values do not say it.
+    audit
+        Also measure false alarms on the user's own buckets, shuffled within seasons; a number says how often.
+    engine, jobs
+        Where counting runs: ``threads`` (this process), ``processes``, ``dask``, ``dask=ADDRESS``, ``ray``, ``spark``.
+
+    Returns
+    -------
+    Check
+        Verdict, findings, columns, performance, and what they rest on.
+
+    Raises
+    ------
+    BadInput
+        Where a table cannot be read, a column named is not there, or an option makes no sense.
+
+    Examples
+    --------
+    >>> import shelflife
+    >>> from shelflife.testing import streams
+    >>> before, after = streams.steady(days=60, rows=200, seed=1), streams.shifted(days=30, rows=200, seed=2)
+    >>> found = shelflife.check(before, after, time="ts")
+    >>> found.verdict, found.findings[0].code, found.findings[0].column
+    ('fail', 'SL201', 'amount')
+    """
+    started = clock.perf_counter()
+    asked = asking.read(
+        time=time, prediction=prediction, score=score, outcome=outcome, text=text, id=id, segments=segments,
+        exclude=exclude, bucket=bucket, season=season, tolerance=tolerance, false_alarms=false_alarms, kinds=kinds,
+        task=task, audit=audit,
+    )  # fmt: skip
+    runs_on = engines.parse(engine, jobs)
+    with tempfile.TemporaryDirectory(prefix="shelflife-") as folder:
+        sides = _read(reference, current, asked, runs_on, Path(folder))
+    answer = _answer(sides, asked)
+    return dataclasses.replace(answer, engine=runs_on.name, seconds=clock.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Both sides counted, and what reading them told."""
+
+    reference: Reference
+    current: Profile
+    names: tuple[str, str]
+    zoned: bool
+    broken: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+def _read(reference: Any, current: Any, asked: Asked, engine: engines.Engine, folder: Path) -> _Sides:
+    with ExitStack() as stack:
+        opened = saved(reference)
+        name, zoned = _called(reference), False
+        notes: list[str] = []
+        if opened is None:
+            (folder / "reference").mkdir()
+            rows = stack.enter_context(tables.open_rows(reference, time=asked.time, folder=folder / "reference"))
+            if rows.rows == 0:
+                raise BadInput(f"The reference {rows.source} has no rows. Give a table of what was good.")
+            opened = learn(rows, asked.reference_options(), engine)
+            name, zoned = rows.source, rows.zoned
+            notes += rows.notes
+        elif asked.time and asked.time != opened.layout.time:
+            raise BadInput(f"The reference counts by {opened.layout.time!r}; found --time {asked.time!r}.")
+        layout = opened.layout
+        seasons.check(asked.season, layout.bucket)
+        notes += opened.notes
+        counted = _profile(current)
+        if counted is not None:
+            if counted.layout.id != layout.id:
+                raise BadInput(f"{_called(current)} was counted with another reference; count it with this one.")
+            return _Sides(opened, counted, (name, _called(current)), zoned, (), tuple(notes))
+        (folder / "current").mkdir()
+        rows = stack.enter_context(tables.open_rows(current, time=layout.time, folder=folder / "current"))
+        broken, dropped, told = _compared(layout, rows, asked)
+        found, untimed = count(layout, rows, dropped, engine)
+        notes += [note for note in (*rows.notes, *told) if note not in notes]
+        if untimed:
+            notes.append(f"{untimed:,} rows without a time were left out of {rows.source}.")
+        return _Sides(opened, found, (name, rows.source), zoned or rows.zoned, tuple(broken), tuple(notes))
+
+
+def _profile(current: Any) -> Profile | None:
+    if isinstance(current, Profile):
+        return current
+    return Profile.open(current) if is_profile(current) else None
+
+
+def _called(data: Any) -> str:
+    return str(data) if isinstance(data, str | Path) else f"the {type(data).__name__}"
+
+
+def _compared(layout: Layout, rows: tables.Rows, asked: Asked) -> tuple[list[Finding], set[str], list[str]]:
+    """Findings of columns that are gone or of another type, columns not to be counted, and what else is to be told."""
+    broken, dropped = [], set()
+    notes = []
+    outcome = layout.outcome.outcome if layout.outcome is not None else None
+    for part, _ in layout.find():
+        for column in part.columns:
+            if column in dropped or column == layout.time:
+                continue
+            if column not in rows.schema.names:
+                dropped.add(column)
+                if column == outcome:
+                    notes.append(f"{rows.source} has no column {outcome!r} yet: outcomes count as not known.")
+                else:
+                    broken.append(_broken("SL102", column, says.missing_column(column), rows.rows))
+                continue
+            found = rows.schema.field(column).type
+            if part.kind != "outcome" and not roles.fits(part.kind, found):
+                dropped.add(column)
+                broken.append(_broken("SL103", column, says.type_changed(column, part.kind, str(found)), rows.rows))
+    known = {*layout.columns, *asked.exclude, asked.id}
+    fresh = [field.name for field in rows.schema if field.name not in known]
+    if fresh:
+        shown = ", ".join(repr(name) for name in fresh[:5])
+        more = f" and {len(fresh) - 5} more" if len(fresh) > 5 else ""
+        notes.append(f"The current data has columns that the reference does not compare: {shown}{more}.")
+    return broken, dropped, notes
+
+
+def _broken(code: str, column: str, words: str, rows: int) -> Finding:
+    return Finding(
+        code=code, severity=CODES[code].severity, kind=CODES[code].kind, column=column, segment=None, observed=None,
+        reference=None, limit=None, log10_evidence=None, since=None, at=None, rows=rows, estimated=False, says=words,
+    )  # fmt: skip
+
+
+def _answer(sides: _Sides, asked: Asked) -> Check:
+    layout, current = sides.reference.layout, sides.current
+    budget, threshold = asked.budget(layout.bucket)
+    own = sides.reference.profile
+    if not len(own.whole().rows):
+        raise BadInput("The reference has no rows with a time. Give a table of what was good.")
+    promise = Promise.of(own, tolerance=asked.tolerance, season=asked.season)
+    watched = watch(promise, current, promise.detector(threshold))
+
+    def moment(bucket: int) -> datetime | None:
+        if layout.time is None:
+            return None
+        found = datetime(1970, 1, 1) + timedelta(microseconds=bucket)
+        return found.replace(tzinfo=UTC) if sides.zoned else found
+
+    left_out = {finding.column for finding in sides.broken}
+    rung = [
+        f for f in findings.of_alarms(promise, watched, current, moment) if f.column not in left_out or not f.column
+    ]
+    found = tuple(findings.ordered([*sides.broken, *rung]))
+    whole = current.whole()
+    rows = int(whole.rows.sum())
+    sees, needed = _power(promise, threshold, rows)
+    judged = performance(own, current, _limit_of(promise, watched), moment)
+    verdict, why = _verdict(found, rows, sees, asked, judged)
+    columns = compare.columns(own, current, moment, {name for name in left_out if name})
+    last = whole.buckets[-1] + (layout.bucket or 0) if len(whole.buckets) else 0
+    start, end = (moment(int(whole.buckets[0])), moment(int(last))) if len(whole.buckets) else (None, None)
+    return Check(
+        verdict=verdict,
+        says=why or says.verdict(verdict, found, rows, len(columns), sees, start, end, needed),
+        rows=rows,
+        reference_rows=int(own.whole().rows.sum()),
+        buckets=len(whole.buckets),
+        bucket_days=None if layout.bucket is None else layout.bucket / 86_400_000_000,
+        start=start,
+        end=end,
+        findings=found,
+        columns=columns,
+        performance=judged,
+        false_alarms=budget,
+        streams=len(promise.streams.streams),
+        sees=sees,
+        evidence=Evidence(
+            tuple(moment(int(bucket)) for bucket in whole.buckets),
+            tuple((watched.log_evidence / np.log(10.0)).tolist()),
+            float(np.log10(threshold)),
+        ),
+        audit=_audit(sides, asked, threshold),
+        reference=sides.names[0],
+        current=sides.names[1],
+        notes=sides.notes,
+        engine="",
+        seconds=0.0,
+    )
+
+
+def _power(promise: Promise, threshold: float, rows: int) -> tuple[float | None, int | None]:
+    """The least excess of a share that so many rows would have shown, and how many rows would do to say anything."""
+    weights = promise.streams.weights[promise.streams.weights > 0]
+    if not len(weights):
+        return None, None
+    # What one bet of one stream has to reach on its own.
+    level = float(np.median(weights)) / weights.sum() / BETS / threshold
+    effect = float(np.median(promise.limits.effect))
+    needed = rows_to_detect(_COARSEST, 0.25 * effect, level)
+    if rows == 0:
+        return None, int(np.ceil(needed))
+    sees = float(np.sqrt(-2.0 * np.log(level) * 0.25 * effect / rows))
+    return (sees if sees < 1.0 else None), int(np.ceil(needed))
+
+
+def _limit_of(promise: Promise, watched: Watched) -> Any:
+    def limit(segment: int) -> float | None:
+        for code in ("SL301", "SL302"):
+            for place, stream in enumerate(promise.streams.streams):
+                if stream.code == code and stream.segment == segment and len(watched.limit):
+                    found = float(watched.limit[:, place].mean())
+                    return found if found < 1.0 else None
+        return None
+
+    return limit
+
+
+def _verdict(
+    found: tuple[Finding, ...], rows: int, sees: float | None, asked: Asked, judged: Any
+) -> tuple[Verdict, str | None]:
+    if found:
+        return "fail", None
+    if rows == 0 or sees is None or sees > _COARSEST:
+        return "unknown", None
+    if asked.outcome and judged and all(row.observed is None and row.estimated is None for row in judged):
+        return "unknown", (
+            "Performance is unknown: no outcome is known yet, and there are no scores to estimate it from. The inputs"
+            " have not changed by more than the tolerance."
+        )
+    return "pass", None
+
+
+def _audit(sides: _Sides, asked: Asked, threshold: float) -> Audit | None:
+    if not asked.audit:
+        return None
+    if sides.reference.layout.time is None:
+        raise BadInput("--audit shuffles buckets of time: name the time column with --time.")
+    if len(sides.current.whole().buckets) < 2:
+        raise BadInput("--audit needs at least two buckets of current data to shuffle.")
+    alarms, buckets = audit(
+        sides.reference.profile, sides.current, tolerance=asked.tolerance, season=asked.season, threshold=threshold,
+        shuffles=asked.audit,
+    )  # fmt: skip
+    return Audit(asked.audit, buckets, alarms, buckets / threshold)

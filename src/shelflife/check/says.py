@@ -1,0 +1,114 @@
+"""What was found in sentences that a person could say aloud. Pure: values in, text out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from shelflife.look import words
+from shelflife.profile.residual import Residual
+
+if TYPE_CHECKING:
+    from shelflife.check.result import Audit, FalseAlarms, Finding, Verdict
+    from shelflife.check.streams import Stream
+    from shelflife.profile.layout import Layout
+
+
+def finding(
+    code: str, column: str | None, segment: str | None, stream: Stream, observed: float, reference: float,
+    limit: float, since: datetime | None, layout: Layout,
+) -> str:  # fmt: skip
+    """One finding: what it is now, what it was, since when."""
+    start = f"Since {words.date(since)}, " if since is not None else ""
+    where = f" where {segment.replace('=', ' is ', 1)}" if segment else ""
+    number = isinstance(layout.outcome, Residual) and code.startswith("SL3")
+    now, then, most = (words.number(value) if number else words.share(value) for value in (observed, reference, limit))
+    if code == "SL301":
+        what = "predictions are off by" if number else "predictions are wrong"
+        said = f"{what} {now} on average" if number else f"{now} of predictions are wrong"
+        return _sentence(f"{start}{said}{where}, against {then} in the reference; promised is at most {most}.")
+    if code == "SL302":
+        said = f"predictions can be expected to be off by {now} on average" if number else (
+            f"{now} of predictions can be expected to be wrong"
+        )  # fmt: skip
+        return _sentence(
+            f"{start}{said}{where} (estimated, outcomes are not known yet), against {then} in the reference; promised"
+            f" is at most {most}."
+        )
+    if code == "SL303":
+        gap = words.number(abs(observed)) if number else words.points(abs(observed))
+        way = "more" if observed > 0 else "less"
+        told = "inputs" if number else "scores"
+        return _sentence(
+            f"{start}predictions are wrong {gap} {way} than their {told} say{where}: what is true of the same {told}"
+            " has changed."
+        )
+    return _sentence(f"{start}{now} {_of(stream.what, column)}, against {then} in the reference.")
+
+
+def _of(what: str, column: str | None) -> str:
+    """*of values are missing* as *of 'income' is missing*: the column named where its values are spoken of."""
+    for kind in ("values", "texts", "lags", "lengths"):
+        if what.startswith(f"of {kind} "):
+            rest = what.removeprefix(f"of {kind} ")
+            noun = {"values": "", "texts": " texts", "lags": " lags (seconds)", "lengths": " vector lengths"}[kind]
+            verb, _, tail = rest.partition(" ")
+            singular = {"are": "is", "have": "has", "say": "says", "were": "was"}
+            return f"of {column!r}{noun} {singular.get(verb, verb) if not noun else verb} {tail}"
+    return f"{what} in {column!r}"
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def missing_column(column: str) -> str:
+    """A column of the reference that the current data lacks."""
+    return f"The column {column!r} is gone: the reference has it, the current data does not."
+
+
+def type_changed(column: str, kind: str, found: str) -> str:
+    """A column whose type no longer fits."""
+    return f"The column {column!r} was {kind} and now holds {found}; it cannot be compared."
+
+
+def verdict(
+    verdict: Verdict, findings: tuple[Finding, ...], rows: int, columns: int, sees: float | None,
+    start: datetime | None, end: datetime | None, needed: int | None,
+) -> str:  # fmt: skip
+    """The whole answer: the worst first, then how much was looked at and what it could have shown."""
+    looked = f"{words.plural(rows, 'row')} and {words.plural(columns, 'column')} were checked"
+    if start is not None and end is not None:
+        looked += f", {words.date(start)} to {words.date(end)}"
+    if verdict == "unknown":
+        first = "Nothing can be said yet: there is insufficient data."
+        return f"{first} {looked}{f'; about {needed:,} rows would do' if needed else ''}."
+    power = ""
+    if sees is not None:
+        power = f" A share that moved {words.points(sees)} past its limit would have shown."
+    if verdict == "pass":
+        return f"Nothing has changed by more than the tolerance. {looked}.{power}"
+    harm = sum(finding.severity == "page" for finding in findings)
+    counted = [words.plural(harm, "finding of harm", "findings of harm")] if harm else []
+    if len(findings) > harm:
+        counted.append(words.plural(len(findings) - harm, "note of drift", "notes of drift"))
+    return f"{findings[0].says} In all there {_are(findings)} {' and '.join(counted)}; {looked}."
+
+
+def _are(findings: tuple[Finding, ...]) -> str:
+    return "is" if len(findings) == 1 else "are"
+
+
+def audit(found: Audit) -> str:
+    """What the audit measured in words."""
+    return (
+        f"Audit: {words.plural(found.alarms, 'false alarm')} in {found.buckets:,} shuffled buckets; the budget allows"
+        f" {words.number(found.expected)}."
+    )
+
+
+def budget(found: FalseAlarms) -> str:
+    """The stated budget in words."""
+    if found.per_days is None:
+        return f"at most {words.share(found.at_most)} of such checks ring though nothing has changed"
+    return f"at most {words.number(found.at_most)} false alarm in {words.days(found.per_days)}"

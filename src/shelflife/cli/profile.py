@@ -1,0 +1,124 @@
+"""``shelflife profile``: count a table once, so that it need not be read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shelflife.cli.frame import check_writable, complain, names, panel
+from shelflife.errors import BadInput, ShelflifeError
+
+if TYPE_CHECKING:
+    from shelflife.profile import Profile
+
+_data, _roles, _results = panel("Data"), panel("Roles of columns"), panel("Results")
+_running = panel("Running")
+
+Data = Annotated[list[str], typer.Argument(help="A table; with --merge two or more profiles.")]
+Out = Annotated[Path, _results("Write the profile here.")]
+Merge = Annotated[bool, _data("Add profiles of one reference instead of counting a table.", "--merge")]
+Reference = Annotated[str | None, _data("Count in the cells of this reference; by default the table is its own.")]
+Time = Annotated[str | None, _data("Column of times; without it all rows are one bucket.")]
+Bucket = Annotated[str, _data("Slice of time: 1h, 1d, 1w.")]
+Exclude = Annotated[str | None, _data("Columns that are not counted, with commas.")]
+Prediction = Annotated[str | None, _roles("Column of what was predicted.")]
+Score = Annotated[str | None, _roles("Column of scores from 0 to 1, or one per class with commas.")]
+Outcome = Annotated[str | None, _roles("Column of what turned out true.")]
+Text = Annotated[str | None, _roles("Columns of free text, with commas.")]
+Segments = Annotated[str | None, _roles("Columns by whose commonest values rows are also counted apart, with commas.")]
+Task = Annotated[str | None, _roles("classification or regression; inferred and said.")]
+Engine = Annotated[str, _running("threads, processes, dask[=ADDRESS], ray or spark.")]
+Jobs = Annotated[int | None, _running("Workers at once; as many as there are cores.")]
+
+
+def profile(
+    data: Data,
+    out: Out,
+    merge: Merge = False,
+    reference: Reference = None,
+    time: Time = None,
+    bucket: Bucket = "1d",
+    exclude: Exclude = None,
+    prediction: Prediction = None,
+    score: Score = None,
+    outcome: Outcome = None,
+    text: Text = None,
+    segments: Segments = None,
+    task: Task = None,
+    engine: Engine = "threads",
+    jobs: Jobs = None,
+) -> None:
+    """Count a table by bucket into a profile: small, additive, and all that `shelflife check` needs of it.
+
+    Profiles of one reference can be added (--merge): that of a week is the sum of its days.
+
+    Exit status: 0 done, 2 bad input.
+    """
+    learnt = {
+        "time": time, "bucket": bucket, "exclude": names(exclude) or (), "prediction": prediction,
+        "score": names(score) or (), "outcome": outcome, "segments": names(segments) or (), "task": task,
+        "kinds": dict.fromkeys(names(text) or (), "text"),
+    }  # fmt: skip
+    try:
+        check_writable(out)
+        if merge:
+            made = _merged(data)
+        else:
+            if len(data) != 1:
+                raise BadInput(f"One table is asked for; found {len(data)}. To add profiles, say --merge.")
+            made = _counted(data[0], reference, learnt, engine, jobs, out)
+    except ShelflifeError as error:
+        complain(error)
+        raise typer.Exit(error.exit_code) from error
+    except OSError as error:
+        complain(BadInput(f"Cannot write {str(out)!r}: {error.strerror}."))
+        raise typer.Exit(2) from error
+    if merge:
+        made.save(out)
+    _print(made, out)
+
+
+def _merged(paths: list[str]) -> Profile:
+    from shelflife.profile import Profile
+    from shelflife.profile.counts import merged
+
+    return merged([Profile.open(path) for path in paths])
+
+
+def _counted(
+    data: str, reference: str | None, learnt: dict[str, Any], engine: str, jobs: int | None, out: Path
+) -> Profile:
+    import tempfile
+
+    from shelflife import engines, tables
+    from shelflife.check import spread
+    from shelflife.profile import Reference as Learnt
+
+    runs_on = engines.parse(engine, jobs)
+    with tempfile.TemporaryDirectory(prefix="shelflife-") as folder:
+        if reference is not None:
+            known = spread.opened(reference, learnt, runs_on, Path(folder) / "reference")
+            with tables.open_rows(data, time=known.layout.time, folder=Path(folder)) as rows:
+                made, _ = spread.count(known.layout, rows, set(), runs_on)
+            made.save(out)
+            return made
+        with tables.open_rows(data, time=learnt["time"], folder=Path(folder)) as rows:
+            found: Learnt = spread.learn(rows, learnt, runs_on)
+    found.save(out)
+    for note in found.notes:
+        typer.echo(f"• {note}", err=True)
+    return found.profile
+
+
+def _print(made: Profile, out: Path) -> None:
+    from shelflife.look import words
+
+    whole = made.whole()
+    columns = sum(part.kind != "outcome" for part in made.layout.parts)
+    typer.echo(
+        f"{words.plural(int(whole.rows.sum()), 'row')} in {words.plural(len(whole.rows), 'bucket')},"
+        f" {words.plural(columns, 'column')}; reference {made.layout.id[:12]}."
+    )
+    typer.echo(f"Profile: {out.resolve()} ({out.stat().st_size / 1e6:.1f} MB)")
