@@ -29,17 +29,17 @@ class CallablePackage(types.ModuleType):
 
         return inspect.signature(self._function())
 
-    def __getattr__(self, name: str) -> Any:
-        # Workers import submodules alone; what reads, plots and reports loads when it is first used.
-        homes = self.__dict__.get("HOMES", {})
-        if name not in homes:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(homes[name]), name)
-
     def _function(self) -> Any:
         return getattr(self, self.__name__.rpartition(".")[2])
 
 
 def callable_package(name: str) -> None:
-    """Make the package `name` callable; it says in ``HOMES`` which module each of its lazy names lives in."""
+    """Make the package `name` callable."""
     sys.modules[name].__class__ = CallablePackage
+
+
+def at_home(package: str, homes: dict[str, str], name: str) -> Any:
+    """A name of a package from the module that it lives in, which loads when the name is first used."""
+    if name not in homes:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(homes[name]), name)

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from shelflife.callables import callable_package
+from shelflife.callables import at_home, callable_package
 
 if TYPE_CHECKING:
     from shelflife.check.result import Check, Finding
@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Check", "Finding", "check"]
 
-HOMES = {
+_HOMES = {
     "Check": "shelflife.check.result",
     "Finding": "shelflife.check.result",
     "check": "shelflife.check.run",
 }
+
+
+def __getattr__(name: str) -> Any:
+    return at_home(__name__, _HOMES, name)
+
 
 callable_package(__name__)

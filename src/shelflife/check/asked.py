@@ -75,7 +75,7 @@ def read(
     task: Any, audit: bool | int,
 ) -> Asked:  # fmt: skip
     """Check every option of `shelflife.check` by itself; raises `BadInput` naming the option."""
-    if not (isinstance(tolerance, int | float) and np.isfinite(tolerance) and 0 < tolerance < 1):
+    if not 0 < _number(tolerance) < 1:
         raise BadInput(f"--tolerance asks for a share between 0 and 1, as 0.05; found {tolerance!r}.")
     if season not in seasons.SEASONS:
         seasons.check(season, None)
@@ -83,6 +83,13 @@ def read(
         time, prediction, names(score), outcome, names(text), id, names(segments), names(exclude), bucket, season,
         float(tolerance), _false_alarms(false_alarms), dict(kinds or {}), task, 40 if audit is True else int(audit),
     )  # fmt: skip
+
+
+def _number(given: Any) -> float:
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        return float("nan")
 
 
 def names(given: Sequence[str] | str | None) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
     known = [name for name in inspect.signature(check).parameters if name not in {"reference", "current"}]
     try:
-        written = YAML(typ="rt").load(Path(path).read_text(encoding="utf-8"))
+        written: Any = YAML(typ="rt").load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadInput(f"There is no file {str(path)!r}.") from error
     except (OSError, UnicodeDecodeError, YAMLError) as error:

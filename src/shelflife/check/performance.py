@@ -36,8 +36,8 @@ def performance(reference: Profile, current: Profile, limit: LimitOf, moment: Mo
     part = reference.layout.outcome
     if part is None or part.outcome is None:
         return ()
-    rows = _joint_rows if isinstance(part, Joint) else _residual_rows
-    found = list(rows(part, reference, current, 0, limit, moment))
+    rows: Any = _joint_rows if isinstance(part, Joint) else _residual_rows
+    found: list[Performance] = list(rows(part, reference, current, 0, limit, moment))
     for place in range(len(reference.layout.segments)):
         found += [row for row in rows(part, reference, current, place + 1, limit, moment) if row.limit is not None]
     return tuple(found)
@@ -117,7 +117,7 @@ def _redrawn(part: Joint, wrong: Floats, taught: Floats, rng: np.random.Generato
     return found
 
 
-def _expected_metrics(part: Joint, rows: Floats, wrong: Floats) -> dict[str, float]:
+def _expected_metrics(part: Joint, rows: Any, wrong: Any) -> dict[str, float]:
     """Metrics of a table of expected rights and wrongs, both of shape (bins, classes + 1)."""
     if part.form != "positive":
         accuracy = float(1.0 - wrong.sum() / rows.sum())

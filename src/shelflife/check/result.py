@@ -155,8 +155,8 @@ class Check:
     """The answer to *is the current data still what the reference promises?* and everything it rests on.
 
     Attributes are the keys of the JSON contract ``shelflife.check/1``. ``says`` is the answer in a sentence or two.
-    ``sees`` is the smallest excess of a share over its limit that this much data would have shown, None where even
-    the largest would not.
+    ``sees`` is the smallest change of a share that this much data would have shown, None where even the largest would
+    not.
     """
 
     verdict: Verdict

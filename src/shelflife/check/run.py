@@ -30,8 +30,8 @@ from shelflife.profile.counts import Profile
 from shelflife.profile.layout import Layout
 from shelflife.profile.reference import Reference
 
-# With fewer rows than would show a share that moved this far past its limit, nothing is said to be well.
-_COARSEST = 0.25
+# With fewer rows than would show a share that moved this far, nothing is said to be well.
+_COARSEST = 0.35
 
 
 def check(
@@ -186,23 +186,24 @@ def _compared(layout: Layout, rows: tables.Rows, asked: Asked) -> tuple[list[Fin
     broken, dropped = [], set()
     notes = []
     outcome = layout.outcome.outcome if layout.outcome is not None else None
+    have = {field.name: field.type for field in rows.schema}
     for part, _ in layout.find():
         for column in part.columns:
             if column in dropped or column == layout.time:
                 continue
-            if column not in rows.schema.names:
+            if column not in have:
                 dropped.add(column)
                 if column == outcome:
                     notes.append(f"{rows.source} has no column {outcome!r} yet: outcomes count as not known.")
                 else:
                     broken.append(_broken("SL102", column, says.missing_column(column), rows.rows))
                 continue
-            found = rows.schema.field(column).type
+            found = have[column]
             if part.kind != "outcome" and not roles.fits(part.kind, found):
                 dropped.add(column)
                 broken.append(_broken("SL103", column, says.type_changed(column, part.kind, str(found)), rows.rows))
     known = {*layout.columns, *asked.exclude, asked.id}
-    fresh = [field.name for field in rows.schema if field.name not in known]
+    fresh = [name for name in have if name not in known]
     if fresh:
         shown = ", ".join(repr(name) for name in fresh[:5])
         more = f" and {len(fresh) - 5} more" if len(fresh) > 5 else ""
@@ -275,18 +276,21 @@ def _answer(sides: _Sides, asked: Asked) -> Check:
 
 
 def _power(promise: Promise, threshold: float, rows: int) -> tuple[float | None, int | None]:
-    """The least excess of a share that so many rows would have shown, and how many rows would do to say anything."""
-    weights = promise.streams.weights[promise.streams.weights > 0]
-    if not len(weights):
+    """The least change of a share that so many rows would have shown, and how many rows would do to say anything."""
+    weights, limits = promise.streams.weights, promise.limits
+    used = weights > 0
+    if not used.any():
         return None, None
-    # What one bet of one stream has to reach on its own.
-    level = float(np.median(weights)) / weights.sum() / BETS / threshold
-    effect = float(np.median(promise.limits.effect))
-    needed = rows_to_detect(_COARSEST, 0.25 * effect, level)
+    # What one bet of one stream has to reach on its own, beyond the room that its limit leaves.
+    level = float(np.median(weights[used])) / weights.sum() / BETS / threshold
+    effect = float(np.median(limits.effect[used]))
+    room = float(np.median((np.minimum(limits.upper, 1.0) - limits.mean)[:, used]))
+    needed = rows_to_detect(_COARSEST - room, 0.25 * effect, level) if room < _COARSEST else np.inf
+    enough = int(np.ceil(needed)) if np.isfinite(needed) else None
     if rows == 0:
-        return None, int(np.ceil(needed))
-    sees = float(np.sqrt(-2.0 * np.log(level) * 0.25 * effect / rows))
-    return (sees if sees < 1.0 else None), int(np.ceil(needed))
+        return None, enough
+    sees = room + float(np.sqrt(-2.0 * np.log(level) * 0.25 * effect / rows))
+    return (sees if sees < 1.0 else None), enough
 
 
 def _limit_of(promise: Promise, watched: Watched) -> Any:

@@ -82,10 +82,12 @@ def verdict(
         looked += f", {words.date(start)} to {words.date(end)}"
     if verdict == "unknown":
         first = "Nothing can be said yet: there is insufficient data."
-        return f"{first} {looked}{f'; about {needed:,} rows would do' if needed else ''}."
+        return (
+            f"{first} {looked}{f'; about {needed:,} rows would do' if needed else '; the reference has too few rows'}."
+        )
     power = ""
     if sees is not None:
-        power = f" A share that moved {words.points(sees)} past its limit would have shown."
+        power = f" A share that moved by {words.points(sees)} would have shown."
     if verdict == "pass":
         return f"Nothing has changed by more than the tolerance. {looked}.{power}"
     harm = sum(finding.severity == "page" for finding in findings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ def answer(
     work: Callable[[], Any],
     show: Callable[[Console, Any, list[tuple[str, Path]]], None],
     *,
-    files: dict[str, tuple[Path | None, Callable[[Any], str]]],
+    files: Mapping[str, tuple[Path | None, Callable[[Any], str]]],
     json: str | None,
     status: Callable[[Any], int],
 ) -> int:

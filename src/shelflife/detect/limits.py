@@ -22,6 +22,7 @@ _LEAST_BLOCKS = 8
 _UNLUCKY = 0.1
 _SLOWEST = 0.95
 _STRETCH = 100.0
+_FEW = 50
 
 
 @dataclass(frozen=True)
@@ -152,14 +153,14 @@ def limits(
     if freedom:
         # As many independent levels as the reference's buckets amount to.
         levels = np.maximum(freedom * single / effect, 2.0)
-        by_itself, at_once = stats.t.isf(1.0 - CONFIDENCE, levels), stats.t.isf(chance, levels)
+        by_itself, at_once = (stats.norm.sf(stats.t.isf(tail, levels)) for tail in (1.0 - CONFIDENCE, chance))
         lasts = np.maximum(VARIATION, stats.t.isf(stats.norm.sf(VARIATION), levels))
     else:
-        by_itself, at_once = stats.norm.isf(1.0 - CONFIDENCE), stats.norm.isf(chance)
+        by_itself, at_once = 1.0 - CONFIDENCE, chance
         lasts = VARIATION
     upper = np.maximum(
-        _upper(mean, spread, known, by_itself) + tolerance,
-        np.maximum(_upper(mean, spread, known, at_once), mean + lasts * np.sqrt(lasting)),
+        upper_bound(mean, spread, known, by_itself) + tolerance,
+        np.maximum(upper_bound(mean, spread, known, at_once), mean + lasts * np.sqrt(lasting)),
     )
     upper = np.where(np.isfinite(upper), upper, 1.0)
     return Limits(mean, upper, effect, varied.typical, spread, varied.beyond_chance)
@@ -183,11 +184,34 @@ def _by_phase(values: Floats, phase: Ints, count: int) -> Floats:
     return found
 
 
-def _upper(mean: Floats, spread: Floats, rows: Floats, z: Any) -> Floats:
-    """Wilson's upper bound of a mean, for any variance of a row; nothing known gives 1."""
+def upper_bound(mean: Floats, spread: Floats, rows: Floats, tail: Any) -> Floats:
+    """One-sided upper confidence bound of a mean; nothing known gives 1.
+
+    Wilson's, for any variance of a row; where rows are few and values are a yes or no at least that of Clopper and
+    Pearson, which holds for any number of rows.
+
+    Parameters
+    ----------
+    mean, spread, rows
+        Of one shape; mean and variance of a row's value, and over how many independent rows.
+    tail
+        Chance that the bound is too low; a number, or an array that broadcasts.
+
+    Examples
+    --------
+    >>> one = np.ones((1, 1))
+    >>> bool(upper_bound(0 * one, 0 * one, one, 0.001)[0, 0] > 0.99)
+    True
+    """
+    z = np.asarray(stats.norm.isf(tail))
     with np.errstate(divide="ignore", invalid="ignore"):
         share = z * z / rows
         found = (mean + share / 2 + np.sqrt(share * spread + share * share / 4)) / (1 + share)
+    few = (rows > 0) & (rows < _FEW)
+    if few.any():
+        n, k = rows[few], (mean * rows)[few]
+        exact = stats.beta.isf(np.broadcast_to(tail, rows.shape)[few], k + 1.0, np.maximum(n - k, 1e-9))
+        found[few] = np.maximum(found[few], exact)
     return np.where(rows > 0, np.minimum(found, 1.0), 1.0)
 
 

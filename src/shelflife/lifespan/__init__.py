@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from shelflife.callables import callable_package
+from shelflife.callables import at_home, callable_package
 
 if TYPE_CHECKING:
     from shelflife.lifespan.measure import lifespan
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Lifespan", "lifespan"]
 
-HOMES = {"Lifespan": "shelflife.lifespan.result", "lifespan": "shelflife.lifespan.measure"}
+_HOMES = {"Lifespan": "shelflife.lifespan.result", "lifespan": "shelflife.lifespan.measure"}
+
+
+def __getattr__(name: str) -> Any:
+    return at_home(__name__, _HOMES, name)
+
 
 callable_package(__name__)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from shelflife.callables import at_home
 
 if TYPE_CHECKING:
     from shelflife.profile.counts import Profile
@@ -15,7 +16,4 @@ _HOMES = {"Profile": "shelflife.profile.counts", "Reference": "shelflife.profile
 
 
 def __getattr__(name: str) -> Any:
-    # Importing the package costs nothing until one of its names is used.
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return at_home(__name__, _HOMES, name)

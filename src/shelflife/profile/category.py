@@ -84,6 +84,8 @@ class Category:
 def encoded(array: pa.Array) -> tuple[Ints, pa.Array]:
     """Each row's place among the distinct values (-1 where it is missing), and those values as text."""
     if not pa.types.is_dictionary(array.type):
+        if pa.types.is_string_view(array.type):
+            array = array.cast(pa.string())
         if pa.types.is_boolean(array.type) or pa.types.is_floating(array.type) or pa.types.is_decimal(array.type):
             array = names(array)
         array = array.dictionary_encode()
@@ -94,7 +96,7 @@ def encoded(array: pa.Array) -> tuple[Ints, pa.Array]:
         again = words.dictionary_encode()
         words = again.dictionary
         places = pc.fill_null(again.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        kept = pc.fill_null(codes, len(places)).to_numpy(zero_copy_only=False)
+        kept = pc.fill_null(codes.cast(pa.int64()), len(places)).to_numpy(zero_copy_only=False)
         return np.append(places, -1)[kept], words
     if codes.null_count:
         codes = pc.fill_null(codes.cast(pa.int64()), -1)
@@ -117,6 +119,8 @@ def names(array: pa.Array) -> pa.Array:
     if pa.types.is_decimal(kind):
         array, kind = array.cast(pa.float64()), pa.float64()
     if pa.types.is_floating(kind):
+        if pa.types.is_float16(kind):
+            array, kind = array.cast(pa.float32()), pa.float32()
         array = pc.if_else(pc.is_nan(array), pa.scalar(None, kind), array)
         whole = pc.and_(pc.equal(pc.floor(array), array), pc.less(pc.abs(array), 2.0**53))
         if pc.all(whole, skip_nulls=True, min_count=0).as_py():

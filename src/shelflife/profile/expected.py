@@ -49,7 +49,7 @@ def with_model(part: Residual, parts: Sequence[Part], sample: pa.Table) -> Resid
     used = [one for one in parts if isinstance(one, Numeric | Category)][:_MOST_PARTS]
     if known.sum() < _LEAST_ROWS or not used:
         return part
-    lost = part.steps((true - said)[known]) / residual.STEPS
+    lost = part.steps(residual.off(said, true)[known]) / residual.STEPS
     base, weights = _fitted([one.cells_of(_array(rows, one.name))[known] for one in used], used, lost)
     model = tuple((one.name, tuple(map(float, found))) for one, found in zip(used, weights, strict=True))
     return dataclasses.replace(part, base=base, model=model)

@@ -22,6 +22,7 @@ RIGHT, WRONG, UNKNOWN = range(3)
 Form = Literal["positive", "confidence", "classes", "none"]
 
 _GRID = 2.0**-30
+_WIDTHS = BINS * (1 + 2.0**-50)  # 0.29 * 100 is under 29
 _LEAST = float(np.finfo(np.float64).eps)  # as scikit-learn clips probabilities
 
 
@@ -81,7 +82,7 @@ class Joint:
     def cells(self) -> int:
         return int(sum(np.prod(shape) for shape in self.shapes))
 
-    def tables(self, counts: Ints) -> tuple[Ints, Ints, Ints]:
+    def tables(self, counts: Any) -> tuple[Any, Any, Any]:
         """The three tables of counts whose last axis holds this part's cells; leading axes are kept."""
         found, start = [], 0
         for shape in self.shapes:
@@ -187,7 +188,7 @@ class Joint:
             return np.where(is_it, chance, 1 - chance), (chance - is_it) ** 2
         if self.form == "classes":
             stacked = np.stack([chance[used] for chance in chances], axis=1)
-            stacked = np.nan_to_num(stacked)
+            stacked = np.fmin(np.fmax(stacked, 0.0), 1.0)  # what is no chance is 0, or as near as it gets
             wanted = true[used][:, None] == np.arange(len(self.classes))
             return (stacked * wanted).sum(axis=1), ((stacked - wanted) ** 2).sum(axis=1)
         return None, np.zeros(0)
@@ -203,9 +204,11 @@ def _bins(chances: Floats) -> Ints:
         fine = (chances >= 0) & (chances <= 1)
     if not fine.all():
         chances = np.where(fine, chances, 2.0)
-    found: Ints = (chances * BINS).astype(np.int64)
-    found[chances == 1.0] = BINS - 1
-    return np.minimum(found, BINS, out=found)
+    found: Ints = (chances * _WIDTHS).astype(np.int64)
+    np.minimum(found, BINS - 1, out=found)
+    if not fine.all():
+        found[~fine] = BINS
+    return found
 
 
 def part(plain: dict[str, Any]) -> Joint:

@@ -114,7 +114,7 @@ class Kernel:
         size = len(self._groups)
         keys = np.array(list(self._groups), dtype=np.int64)
         order = np.lexsort((keys[:, 1], keys[:, 0]))
-        arrays = []
+        arrays: list[Any] = []
         for name in ("counts", "sums", "lows", "highs"):
             parts = [getattr(column, name)[:size][order] for column in self._columns]
             arrays.append(np.concatenate(parts, axis=1) if parts else np.empty((size, 0)))
@@ -172,6 +172,8 @@ def _ticks(clock: pa.Array) -> Ints:
     if pa.types.is_int64(clock.type):  # microseconds since 1970, as the doors hand them out
         found: Ints = clock.to_numpy(zero_copy_only=False)
         return found
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":  # whole numbers: a float would round into the next bucket
+        return clock.cast(pa.int64()).to_numpy(zero_copy_only=False) // 1_000
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return moment.microseconds(clock).astype(np.int64)
     raise BadInput(f"The time column holds {kind}; asked for are timestamps or dates.")
@@ -183,10 +185,20 @@ def _fitting(batch: pa.RecordBatch, layout: Layout) -> pa.RecordBatch:
     if layout.time is not None and layout.time not in have:
         raise BadInput(f"The reference counts by the time column {layout.time!r}, which these rows do not have.")
     columns = [batch.column(name) if name in have else pa.nulls(batch.num_rows) for name in layout.columns]
-    columns = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in columns]
+    columns = [plain(c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c) for c in columns]
     if not columns:  # nothing to count but rows
         return pa.RecordBatch.from_arrays([pa.nulls(batch.num_rows)], names=[""])
     return pa.RecordBatch.from_arrays(columns, names=list(layout.columns))
+
+
+def plain(array: pa.Array) -> pa.Array:
+    """Text views, as Polars hands out, as text: Arrow takes and decodes no views."""
+    kind = array.type
+    if pa.types.is_string_view(kind):
+        return array.cast(pa.string())
+    if pa.types.is_dictionary(kind) and pa.types.is_string_view(kind.value_type):
+        return pa.DictionaryArray.from_arrays(array.indices, array.dictionary.cast(pa.string()))
+    return array
 
 
 def _long(array: Any, size: int, filled: float = 0) -> Any:

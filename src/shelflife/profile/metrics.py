@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 _CALIBRATION_BINS = 10
 
 
-def of_joint(part: Joint, counts: NDArray[np.integer], sums: Floats) -> dict[str, float]:
+def of_joint(part: Joint, counts: NDArray[np.number], sums: Floats) -> dict[str, float]:
     """Every metric that a classifier's counts allow; those that they do not are left out.
 
     Parameters

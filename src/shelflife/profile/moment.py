@@ -61,20 +61,24 @@ def lag(moments: pa.Array, clock: pa.Array) -> pa.Array:
 
 def microseconds(array: pa.Array) -> Floats:
     """Times as microseconds since 1970 (UTC where they have a zone); what stands at missing ones is not defined."""
+    if pa.types.is_null(array.type):
+        return np.zeros(len(array))
     if pa.types.is_date(array.type):
         array = array.cast(pa.timestamp("us"))
     if pa.types.is_timestamp(array.type):
         factor = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}[array.type.unit]
         array = array.cast(pa.int64())
-    else:
+    elif pa.types.is_int64(array.type):  # as the doors hand out times that they read from text or numbers
         factor = 1.0
+    else:
+        raise TypeError("neither a time nor microseconds")
     found: Floats = pc.fill_null(array, 0).to_numpy(zero_copy_only=False).astype(np.float64) * factor
     return found
 
 
-def learn(name: str, lags: Floats, clock: str, *, few: bool = True) -> Moment:
+def learn(name: str, lags: Floats, clock: str) -> Moment:
     """Edges at the quantiles of a sample of lags in seconds."""
-    return Moment(numeric.learn(name, lags, few=few), clock)
+    return Moment(numeric.learn(name, lags), clock)
 
 
 def part(plain: dict[str, Any]) -> Moment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,8 @@ _FIRST = 4
 
 _MARK, _MANY = 128, 255
 _LIMIT = 2.0**14
+# For shorter pieces the table would take longer to make than it saves; tables of thousands of columns come in such.
+_MANY_ROWS = 8_192
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,12 @@ class Numeric:
     centre, spread
         What sums are taken about, and a power of two near the reference's spread: sums are of ``value - centre`` on a
         grid of ``2**-26`` spreads (squares: ``2**-8``), within ``2**14`` spreads.
-    few
-        Whether the counting table may take 64 KB, rather than 16 where columns are thousands.
     """
 
     name: str
     edges: tuple[float, ...]
     centre: float
     spread: float
-    few: bool = True
 
     kind: ClassVar[str] = "numeric"
     sums: ClassVar[int] = 2
@@ -79,7 +79,7 @@ class Numeric:
         values, missing = to_floats(array)
         if missing is not None:
             values = np.where(missing, self.centre, values)
-        away = values - self.centre
+        away = _away(values, self.centre)
         cells = self._cells(values, away)
         if missing is not None:
             cells[missing] = NULL
@@ -100,7 +100,7 @@ class Numeric:
         """The cell of each value, shape (rows,)."""
         values, missing = to_floats(array)
         values = values if missing is None else np.where(missing, self.centre, values)
-        cells = self._cells(values, values - self.centre).astype(np.int64)
+        cells = self._cells(values, _away(values, self.centre)).astype(np.int64)
         if missing is not None:
             cells[missing] = NULL
         return cells
@@ -111,7 +111,9 @@ class Numeric:
         The distance as a 32-bit float rises with the value, so all values with one pattern of its 16 leading bits lie
         together: the table says their bin. Only a pattern that an edge cuts is compared with that edge.
         """
-        cells = np.take(self._table, _patterns(away, self.few), mode="clip")
+        if len(values) < _MANY_ROWS:
+            return self._exact(values).astype(np.uint8)
+        cells = np.take(self._table, _patterns(away), mode="clip")
         if cells.max(initial=0) >= _MARK:
             marked = np.flatnonzero(cells >= _MARK)
             found, cut = cells[marked], values[marked]
@@ -139,71 +141,81 @@ class Numeric:
 
     @cached_property
     def _table(self) -> NDArray[np.uint8]:
-        rank = _ranks(self.few)
+        rank = _ranks()
         order = np.arange(len(rank))
-        cut = rank[_patterns(self._edges - self.centre, self.few)]
+        cut = rank[_patterns(_away(self._edges, self.centre))]
         below = np.searchsorted(cut, rank, side="left")
         upto = np.searchsorted(cut, rank, side="right")
         # An edge at the very start of its pattern cuts nothing.
-        whole = np.isin(rank, cut[_starts_pattern(self._edges, self.centre, self.few)]) & (upto - below == 1)
+        whole = np.isin(rank, cut[_starts_pattern(self._edges, self.centre)]) & (upto - below == 1)
         below = np.where(whole, upto, below)
         table = below + BELOW
         table = np.where(upto - below == 1, below + _MARK, np.where(upto > below, _MANY, table))
         # Infinities and what is too large for 32 bits share a pattern, as do not-a-numbers of either sign.
-        exponent, mantissa = (0x7F80, 0x7F) if self.few else (0x7F80 >> 2, 0x7F >> 2)
-        special = (order & exponent) == exponent
-        table = np.where(special, np.where(order & mantissa, NAN, _MANY), table)
+        special = (order & 0x7F80) == 0x7F80
+        table = np.where(special, np.where(order & 0x7F, NAN, _MANY), table)
+        table[len(rank) // 2] = _MANY  # -0.0, which no edge at 0.0 lies above
         return table.astype(np.uint8)
 
 
-def _patterns(away: Floats, few: bool) -> NDArray[np.uint16]:
-    """The leading 16 (or 14) bits of each distance as a 32-bit float."""
+def _away(values: Floats, centre: float) -> Floats:
+    """How far each value lies from the centre; infinite where that is no number of 64 bits."""
+    with np.errstate(over="ignore"):
+        found: Floats = values - centre
+    return found
+
+
+def _patterns(away: Floats) -> NDArray[np.uint16]:
+    """The leading 16 bits of each distance as a 32-bit float."""
     with np.errstate(over="ignore", invalid="ignore"):
-        patterns = away.astype(np.float32).view(np.uint16)[1::2]
-    return patterns if few else patterns >> 2
+        return away.astype(np.float32).view(np.uint16)[1::2]
 
 
-def _ranks(few: bool) -> Ints:
+@functools.cache
+def _ranks() -> Ints:
     """The order of the patterns, which rises with the distance: negative ones (sign bit set) run backwards."""
-    order = np.arange(1 << (16 if few else 14))
+    order = np.arange(1 << 16)
     half = len(order) // 2
     return np.where(order < half, order, half - 1 - order)
 
 
-def _starts_pattern(edges: Floats, centre: float, few: bool) -> NDArray[np.bool_]:
+def _starts_pattern(edges: Floats, centre: float) -> NDArray[np.bool_]:
     """Which edges are the least number of their pattern."""
-    ranks = _ranks(few)
-    before = ranks[_patterns(np.nextafter(edges, -np.inf) - centre, few)]
-    return np.asarray(before < ranks[_patterns(edges - centre, few)])
+    ranks = _ranks()
+    with np.errstate(over="ignore"):
+        below = np.nextafter(edges, -np.inf)
+    before = ranks[_patterns(_away(below, centre))]
+    return np.asarray(before < ranks[_patterns(_away(edges, centre))])
 
 
-def _snapped(edges: Floats, values: Floats, centre: float, few: bool) -> Floats:
+def _snapped(edges: Floats, values: Floats, centre: float) -> Floats:
     """Edges moved down to the least number of their pattern, where few of the values lie in that pattern.
 
     An edge at the start of a pattern cuts none, so that no value has to be compared with it. Where it lies within so
     little is of no matter to a bin of many patterns; where many values share a pattern it stays what it is.
     """
-    ranks = _ranks(few)
-    of_values = np.sort(ranks[_patterns(values - centre, few)])
-    of_edges = ranks[_patterns(edges - centre, few)]
+    ranks = _ranks()
+    of_values = np.sort(ranks[_patterns(_away(values, centre))])
+    of_edges = ranks[_patterns(_away(edges, centre))]
     inside = np.searchsorted(of_values, of_edges, side="right") - np.searchsorted(of_values, of_edges, side="left")
     same = np.searchsorted(values, edges, side="right") - np.searchsorted(values, edges, side="left")
     # What repeats moves with its edge; the others in its pattern change bins.
     rare = (inside - same) * 4 * BINS < len(values)
     low, high = np.full(len(edges), values[0]), edges.copy()
     for _ in range(1100):  # halves the interval between the numbers themselves: at most 64 steps where it is short
-        middle = low + (high - low) / 2
+        gap = _away(high, low)
+        middle = np.where(np.isfinite(gap), low + gap / 2, low / 2 + high / 2)
         open_ = (middle > low) & (middle < high)
         if not open_.any():
             break
-        reached = ranks[_patterns(middle - centre, few)] >= of_edges
+        reached = ranks[_patterns(_away(middle, centre))] >= of_edges
         high = np.where(open_ & reached, middle, high)
         low = np.where(open_ & ~reached, middle, low)
-    at_start = ranks[_patterns(low - centre, few)] < of_edges
+    at_start = ranks[_patterns(_away(low, centre))] < of_edges
     return np.where(rare & at_start, high, edges)
 
 
-def learn(name: str, values: Floats, *, bins: int = BINS, few: bool = True) -> Numeric:
+def learn(name: str, values: Floats, *, bins: int = BINS) -> Numeric:
     """Edges at the quantiles of a sample of finite values; of equal values one edge is kept.
 
     Parameters
@@ -214,8 +226,6 @@ def learn(name: str, values: Floats, *, bins: int = BINS, few: bool = True) -> N
         Shape (n,), finite; may be empty.
     bins
         At most so many bins, fewer where values repeat.
-    few
-        As for `Numeric`.
 
     Examples
     --------
@@ -223,7 +233,7 @@ def learn(name: str, values: Floats, *, bins: int = BINS, few: bool = True) -> N
     [0.0, 25.0, 50.0, 75.0, 100.0, 100.0]
     """
     if len(values) == 0:
-        return Numeric(name, (0.0, math.nextafter(0.0, 1.0)), 0.0, 1.0, few)
+        return Numeric(name, (0.0, math.nextafter(0.0, 1.0)), 0.0, 1.0)
     at = np.linspace(0.0, 1.0, min(bins, _MOST_BINS) + 1)
     # Values of the sample themselves, so that a value that repeats has an edge at it.
     quantiles = np.unique(np.quantile(values, at, method="higher"))
@@ -231,18 +241,25 @@ def learn(name: str, values: Floats, *, bins: int = BINS, few: bool = True) -> N
     above = math.nextafter(greatest, math.inf)
     edges = [*map(float, quantiles[:-1]), *([greatest] if len(quantiles) == 1 or _repeats(values, greatest) else [])]
     edges.append(above if math.isfinite(above) else greatest)
-    centre = float(np.median(values))
+    centre = _median(values)
     inner = np.array(edges[1:-1])
-    if len(inner):
-        inner = _snapped(inner, np.sort(values), centre, few)
+    if len(inner) and len(values) >= _MANY_ROWS:
+        inner = _snapped(inner, np.sort(values), centre)
         edges = [edges[0], *map(float, inner[inner > edges[0]]), edges[-1]]
-    width = float(np.quantile(values, 0.99) - np.quantile(values, 0.01)) / 4.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = float(np.quantile(values, 0.99) - np.quantile(values, 0.01)) / 4.0
+        if not width > 0:
+            width = float(np.ptp(values)) / 4.0
     if not width > 0:
-        width = float(np.ptp(values)) / 4.0
-    if not width > 0 or not math.isfinite(width):
         width = max(abs(centre), 2.0**-20)
     spread = 2.0 ** math.ceil(math.log2(min(max(width, 2.0**-450), 2.0**450)))
-    return Numeric(name, tuple(np.unique(edges).tolist()), centre, spread, few)
+    return Numeric(name, tuple(np.unique(edges).tolist()), centre, spread)
+
+
+def _median(values: Floats) -> float:
+    with np.errstate(over="ignore"):
+        found = float(np.median(values))
+    return found if math.isfinite(found) else float(np.median(values / 2)) * 2
 
 
 def _repeats(values: Floats, greatest: float) -> bool:
@@ -266,6 +283,8 @@ def to_floats(array: pa.Array) -> tuple[Floats, NDArray[np.bool_] | None]:
     kind = array.type
     if pa.types.is_null(kind):
         return np.zeros(len(array)), np.ones(len(array), dtype=bool)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        raise TypeError("a time is no number")
     if pa.types.is_decimal(kind):
         array = array.cast(pa.float64())
     elif pa.types.is_duration(kind) or pa.types.is_time(kind):
@@ -280,4 +299,4 @@ def to_floats(array: pa.Array) -> tuple[Floats, NDArray[np.bool_] | None]:
 
 def part(plain: dict[str, Any]) -> Numeric:
     """The part that a layout's plain form names."""
-    return Numeric(plain["name"], tuple(plain["edges"]), plain["centre"], plain["spread"], plain["few"])
+    return Numeric(plain["name"], tuple(plain["edges"]), plain["centre"], plain["spread"])

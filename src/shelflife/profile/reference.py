@@ -16,7 +16,7 @@ from shelflife import durations
 from shelflife.errors import BadInput
 from shelflife.profile import category, expected, moment, numeric, residual, roles, text, vector
 from shelflife.profile.counts import Profile
-from shelflife.profile.kernel import Kernel, rows_at_once
+from shelflife.profile.kernel import Kernel, plain, rows_at_once
 from shelflife.profile.layout import Layout, Part, Segment
 from shelflife.profile.roles import Roles
 
@@ -25,7 +25,6 @@ SAMPLE = 100_000
 _MOST_SAMPLED = 1 << 24
 _TEXTS = 20_000
 _MOST_SEGMENTS = 20
-_FEW_PARTS = 256
 
 
 class Source(Protocol):
@@ -111,11 +110,14 @@ class Reference:
         """
         source = as_source(data)
         scores = (score,) if isinstance(score, str) else tuple(score)
-        asked = Roles(time, prediction, outcome, scores, tuple(segments), tuple(exclude), kinds, task)
+        asked = Roles(time, prediction, outcome, scores, tuple(dict.fromkeys(segments)), tuple(exclude), kinds, task)
         length = durations.parse(bucket, option="--bucket")
         if length < durations.MINUTE:
             raise BadInput(f"--bucket asks for at least a minute; found {bucket!r}.")
         asked.check(source.schema.names, source.source)
+        if source.rows == 0:
+            raise BadInput(f"The reference {source.source} has no rows. Give a table of what was good.")
+        _check_types(source.schema, asked)
         layout, notes = _layout(source, asked, length)
         if counting is None:
             kernel = Kernel(layout)
@@ -164,7 +166,8 @@ class _InMemory:
         return int(self.table.num_rows)
 
     def batches(self, columns: Sequence[str], size: int = 65_536) -> Iterator[pa.RecordBatch]:
-        kept = self.table.select([name for name in columns if name in self.table.column_names])
+        have = set(self.table.column_names)
+        kept = self.table.select([name for name in columns if name in have])
         yield from kept.to_batches(max_chunksize=size)
 
 
@@ -180,7 +183,12 @@ def as_source(data: Any) -> Source:
             "A table is asked for: an object that speaks Arrow (pandas, polars, pyarrow, DuckDB), or rows opened by"
             f" shelflife.tables.open_rows; found {type(data).__module__}.{type(data).__name__}."
         )
-    table = data if isinstance(data, pa.Table) else pa.table(data)
+    try:
+        table = data if isinstance(data, pa.Table) else pa.table(data)
+    except (pa.ArrowException, TypeError) as error:
+        raise BadInput(
+            f"Cannot read the {type(data).__module__.split('.')[0]} {type(data).__name__}: {error}"
+        ) from error
     return _InMemory(table, f"the {type(data).__module__.split('.')[0]} {type(data).__name__}")
 
 
@@ -192,6 +200,21 @@ def batches_of(data: Any, columns: Sequence[str]) -> Iterable[pa.RecordBatch]:
         return as_source(data).batches(columns, rows_at_once(len(columns)))
     found: Iterable[pa.RecordBatch] = data
     return found
+
+
+def _check_types(schema: pa.Schema, asked: Roles) -> None:
+    """Raise `BadInput` where a column that plays a part holds what cannot be read."""
+    for name in (asked.prediction, asked.outcome, *asked.scores, *asked.segments):
+        kind = None if name is None else schema.field(name).type
+        if kind is not None and not pa.types.is_null(kind) and roles.family(kind) in {None, "vector"}:
+            raise BadInput(f"Column {name!r} holds {kind}, which cannot be a prediction, score, outcome or segment.")
+    if asked.time is not None:
+        kind = schema.field(asked.time).type
+        if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_int64(kind)):
+            raise BadInput(
+                f"The time column {asked.time!r} holds {kind}; asked for are timestamps or dates. Convert it, or read"
+                " the rows with shelflife.tables.open_rows."
+            )
 
 
 def _layout(source: Source, asked: Roles, bucket: int) -> tuple[Layout, list[str]]:
@@ -211,12 +234,11 @@ def _layout(source: Source, asked: Roles, bucket: int) -> tuple[Layout, list[str
         shown = ", ".join(f"{name} ({kind})" for name, kind in list(left_out.items())[:5])
         notes.append(f"Columns of types that cannot be counted were left out: {shown}.")
     sample, tallies = _sample(source, asked, usable)
-    few = len(usable) <= _FEW_PARTS
     parts: list[Part] = []
     for name in usable:
         if name == asked.outcome:
             continue
-        part = _part(name, sample[name], tallies, sample, asked, few)
+        part = _part(name, sample[name], tallies, sample, asked)
         if part is None:
             notes.append(f"Column {name!r} holds times; without --time there is nothing to compare them with.")
         else:
@@ -233,7 +255,7 @@ def _layout(source: Source, asked: Roles, bucket: int) -> tuple[Layout, list[str
 
 def _sample(source: Source, asked: Roles, usable: list[str]) -> tuple[pa.Table, dict[str, category.Tally]]:
     """Some rows, spread over all, and of columns of names the values of all rows."""
-    columns = [*([asked.time] if asked.time else []), *usable]
+    columns = list(dict.fromkeys([*([asked.time] if asked.time else []), *usable, *asked.segments]))
     most = max(1_000, min(SAMPLE, _MOST_SAMPLED // max(1, len(columns))))
     chosen = np.arange(source.rows)
     if source.rows > most:
@@ -246,7 +268,7 @@ def _sample(source: Source, asked: Roles, usable: list[str]) -> tuple[pa.Table, 
             tally.add(batch.column(name))
         low, high = np.searchsorted(chosen, [start, start + batch.num_rows])
         if high > low:
-            taken.append(_undictionaried(batch.take(pa.array(chosen[low:high] - start))))
+            taken.append(_undictionaried(batch, pa.array(chosen[low:high] - start)))
         start += batch.num_rows
     if not taken:
         schema = pa.schema([source.schema.field(name) for name in columns])
@@ -254,14 +276,15 @@ def _sample(source: Source, asked: Roles, usable: list[str]) -> tuple[pa.Table, 
     return pa.Table.from_batches(taken), tallies
 
 
-def _undictionaried(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _undictionaried(batch: pa.RecordBatch, rows: pa.Array) -> pa.RecordBatch:
     # Dictionaries may differ from batch to batch, and a sample is small.
-    columns = [c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for c in batch.columns]
+    columns = [plain(column).take(rows) for column in batch.columns]
+    columns = [c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for c in columns]
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def _part(
-    name: str, values: pa.ChunkedArray, tallies: dict[str, category.Tally], sample: pa.Table, asked: Roles, few: bool
+    name: str, values: pa.ChunkedArray, tallies: dict[str, category.Tally], sample: pa.Table, asked: Roles
 ) -> Part | None:
     kind = (asked.kinds or {}).get(name)
     if kind is None:
@@ -269,14 +292,14 @@ def _part(
         if kind == "category" and not pa.types.is_null(values.type) and roles.is_text(values):
             kind = "text"
     if kind == "numeric":
-        return numeric.learn(name, _finite(values), few=few)
+        return numeric.learn(name, _finite(values))
     if kind == "time":
         if asked.time is None:
             return None
         lags = moment.lag(values.combine_chunks(), sample[asked.time].combine_chunks())
-        return moment.learn(name, _finite(pa.chunked_array([lags])), asked.time, few=few)
+        return moment.learn(name, _finite(pa.chunked_array([lags])), asked.time)
     if kind == "vector":
-        return vector.learn(name, values.combine_chunks(), few=few)
+        return vector.learn(name, values.combine_chunks())
     if kind == "text":
         return text.learn(name, values.slice(0, _TEXTS) if len(values) <= _TEXTS else _spread(values, _TEXTS))
     tally = tallies.get(name)
@@ -320,6 +343,6 @@ def _outcome(asked: Roles, sample: pa.Table) -> tuple[Part, list[str]]:
 def _commonest(values: pa.ChunkedArray, column: str) -> list[str]:
     counts = pc.value_counts(category.names(values.combine_chunks()).drop_null())
     ranked = sorted((-pair["counts"].as_py(), pair["values"].as_py()) for pair in counts)
-    if len(ranked) > 1_000:
+    if len(ranked) > 10 * _MOST_SEGMENTS:
         raise BadInput(f"--segments names {column!r}, which has {len(ranked):,} different values; choose one with few.")
     return [value for _, value in ranked[:_MOST_SEGMENTS]]

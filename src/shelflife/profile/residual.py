@@ -66,8 +66,8 @@ class Residual:
         said, not_said = finite(batch.column(self.prediction))
         true, not_known = finite(batch.column(self.outcome)) if self.outcome else (said, np.ones(len(said), dtype=bool))
         known = ~(not_said | not_known)
-        residual = np.where(known, true - said, 0.0)
-        away = np.where(known, true - self.centre, 0.0)
+        residual = np.where(known, off(said, true), 0.0)
+        away = np.where(known, off(self.centre, true), 0.0)
         state = np.where(not_said, NO_PREDICTION, np.where(not_known, NO_OUTCOME, KNOWN))
         found = runs.tally(state, self.cells)
         found += runs.tally_of(runs.of_rows()[known], self.steps(residual[known]) + FIRST, self.cells)
@@ -86,7 +86,14 @@ class Residual:
 
     def steps(self, residual: Floats) -> Ints:
         """The bounded loss in whole steps, rounded down: towards the promise."""
-        return (np.minimum(np.abs(residual) / self.scale, 1.0) * STEPS).astype(np.int64)
+        return (np.minimum(np.abs(residual), self.scale) / self.scale * STEPS).astype(np.int64)
+
+
+def off(said: Floats | float, true: Floats) -> Floats:
+    """How far what was true lies above what was said; infinite where that is no number of 64 bits."""
+    with np.errstate(over="ignore"):
+        found: Floats = true - said
+    return found
 
 
 def finite(array: pa.Array) -> tuple[Floats, Any]:
@@ -98,7 +105,7 @@ def finite(array: pa.Array) -> tuple[Floats, Any]:
 
 def learn(prediction: str, outcome: str | None, said: Floats, true: Floats) -> Residual:
     """Scales from a sample of rows with prediction and outcome, shapes (n,)."""
-    lost = np.abs(true - said)
+    lost = np.minimum(np.abs(off(said, true)), 2.0**450)
     scale = float(np.quantile(lost, 0.99)) if len(lost) else 0.0
     about = numeric.learn("", true)
     spread = about.spread

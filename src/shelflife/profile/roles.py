@@ -62,6 +62,8 @@ class Roles:
                     raise BadInput(
                         f"--{option} names a column {column!r} that is not in {source}. {nearest(column, names)}"
                     )
+        if twice := [name for name in dict.fromkeys(names) if list(names).count(name) > 1][:1]:
+            raise BadInput(f"{source} has more than one column {twice[0]!r}. Rename one of them.")
         parts = [name for name in (self.time, self.prediction, self.outcome, *self.scores) if name is not None]
         for name in parts:
             if parts.count(name) > 1:
@@ -163,6 +165,8 @@ def task_of(roles: Roles, sample: pa.Table) -> tuple[Task, str | None]:
 
 def joint_of(roles: Roles, sample: pa.Table) -> tuple[joint.Joint, tuple[str, ...]]:
     """How what was said and what was true are counted for a classifier, and what was inferred."""
+    for name in roles.scores:
+        _check_chances(name, sample[name])
     tally: dict[str, int] = {}
     for column in (roles.outcome, roles.prediction):
         if column is None:
@@ -171,6 +175,8 @@ def joint_of(roles: Roles, sample: pa.Table) -> tuple[joint.Joint, tuple[str, ..
             tally[word] = tally.get(word, 0) + count
     if len(roles.scores) > 1:
         classes = list(_classes_of_scores(roles.scores, sorted(tally)))
+        if twice := [word for word in dict.fromkeys(classes) if classes.count(word) > 1][:1]:
+            raise BadInput(f"--score names two columns of class {twice[0]!r}; one per class is asked for.")
     else:
         classes = sorted(sorted(tally, key=lambda word: -tally[word])[: joint.MOST_CLASSES], key=_order)
     if not classes:
@@ -194,11 +200,6 @@ def _meaning(roles: Roles, classes: list[str], sample: pa.Table) -> tuple[Form, 
         return "confidence", None, f"Score {name!r} is read as the chance of the predicted class."
     scores, missing = numeric.to_floats(sample[name].combine_chunks())
     fine = np.isfinite(scores) if missing is None else np.isfinite(scores) & ~missing
-    if len(scores) and fine.any() and (np.min(scores[fine]) < 0 or np.max(scores[fine]) > 1):
-        raise BadInput(
-            f"Score {name!r} goes from {np.min(scores[fine]):.4g} to {np.max(scores[fine]):.4g}; asked for are"
-            " probabilities from 0 to 1. Convert it, or leave it out."
-        )
     truth = roles.prediction or roles.outcome
     if truth is None or not fine.any():
         return "positive", classes[-1], f"Score {name!r} is read as the chance of {classes[-1]!r}."
@@ -209,6 +210,19 @@ def _meaning(roles: Roles, classes: list[str], sample: pa.Table) -> tuple[Form, 
         return "confidence", None, f"Score {name!r} is hardly ever under 0.5: read as the chance of what was predicted."
     positive = classes[0] if np.isfinite(above) and np.isfinite(below) and above < below else classes[-1]
     return "positive", positive, f"Score {name!r} is read as the chance of {positive!r}."
+
+
+def _check_chances(name: str, values: pa.ChunkedArray) -> None:
+    """Raise `BadInput` where a score is no probability."""
+    if not fits("numeric", values.type):
+        raise BadInput(f"Score {name!r} holds {values.type}; asked for are probabilities from 0 to 1.")
+    scores, missing = numeric.to_floats(values.combine_chunks())
+    fine = np.isfinite(scores) if missing is None else np.isfinite(scores) & ~missing
+    if fine.any() and (np.min(scores[fine]) < 0 or np.max(scores[fine]) > 1):
+        raise BadInput(
+            f"Score {name!r} goes from {np.min(scores[fine]):.4g} to {np.max(scores[fine]):.4g}; asked for are"
+            " probabilities from 0 to 1. Convert it, or leave it out."
+        )
 
 
 def _equals(column: pa.ChunkedArray, word: str) -> Any:

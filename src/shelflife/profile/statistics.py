@@ -28,7 +28,8 @@ def shares(counts: Ints) -> Floats:
     [0.25, 0.75]
     """
     total = counts.sum(axis=-1, keepdims=True)
-    return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+    found: Floats = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+    return found
 
 
 def psi(reference: Ints, current: Ints) -> float:

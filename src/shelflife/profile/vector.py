@@ -82,6 +82,8 @@ def directions(size: int) -> Floats:
 def projections(array: pa.Array, along: Floats) -> tuple[Floats, Any]:
     """Length and projections of each vector, shape (rows, 1 + DIRECTIONS), and which vectors are missing or odd."""
     size = len(along)
+    if pa.types.is_null(array.type):
+        array = array.cast(pa.list_(pa.float64()))
     lengths = pc.fill_null(pc.list_value_length(array), -1).to_numpy(zero_copy_only=False)
     fits = lengths == size
     kept = array.filter(pa.array(fits))
@@ -95,16 +97,17 @@ def projections(array: pa.Array, along: Floats) -> tuple[Floats, Any]:
     return found, ~fits
 
 
-def learn(name: str, sample: pa.Array, *, few: bool = True) -> Vector:
+def learn(name: str, sample: pa.Array) -> Vector:
     """Edges for the length and the projections of a sample of vectors; their commonest size is the size."""
+    if pa.types.is_null(sample.type):
+        sample = sample.cast(pa.list_(pa.float64()))
     lengths = pc.drop_null(pc.list_value_length(sample)).to_numpy(zero_copy_only=False)
     size = int(np.bincount(lengths).argmax()) if len(lengths) else 0
     size = max(size, 1)
     projected, missing = projections(sample, directions(size))
     kept = projected[~missing]
     along = tuple(
-        numeric.learn(f"{name}[{i}]", column[np.isfinite(column)], bins=BINS, few=few)
-        for i, column in enumerate(kept.T)
+        numeric.learn(f"{name}[{i}]", column[np.isfinite(column)], bins=BINS) for i, column in enumerate(kept.T)
     )
     return Vector(name, size, along)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,7 +139,8 @@ def _memory(data: Any, time: str | None) -> Rows | None:
         return None
 
     def read(columns: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
-        kept = data.select([name for name in columns if name in data.column_names])
+        have = set(data.column_names)
+        kept = data.select([name for name in columns if name in have])
         yield from kept.to_batches(max_chunksize=size)
 
     return Rows("the pyarrow Table", data.schema, data.num_rows, _zoned(data.schema, time), (), (), read)
@@ -164,8 +166,7 @@ def _queried(connection: duckdb.DuckDBPyConnection, data: Any, time: str | None,
 
         wanted = [f"{chosen[name]} AS {doors.quoted(name)}" for name in columns if name in chosen]
         try:
-            # A cursor of its own, so that reading again does not end what is still being read.
-            yield from connection.cursor().sql(f"SELECT {', '.join(wanted)} FROM source").to_arrow_reader(size)
+            yield from connection.sql(f"SELECT {', '.join(wanted)} FROM source").to_arrow_reader(size)
         except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
             raise doors.unreadable(source, error) from error
 
@@ -189,8 +190,9 @@ def _times(connection: duckdb.DuckDBPyConnection, time: str, moment: str, kind: 
 def _check_names(names: Sequence[str], source: str) -> None:
     if ours := [name for name in names if name.startswith(doors.OURS)]:
         raise BadInput(f"Column names must not begin with {doors.OURS!r}; found {ours[0]!r}. Rename it.")
-    if twice := [name for name in dict.fromkeys(names) if list(names).count(name) > 1][:1]:
-        raise BadInput(f"{source} has more than one column {twice[0]!r}. Rename one of them.")
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise BadInput(f"{source} has more than one column {twice!r}. Rename one of them.")
 
 
 def _no_time(time: str, names: Sequence[str], source: str) -> BadInput:
