@@ -88,7 +88,7 @@ def test_chi_square_is_the_contingency_test_of_scipy(counts: tuple[list[int], li
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_kolmogorov_smirnov_is_that_of_the_rows_within_the_largest_share_of_a_bin(name: str) -> None:
-    part, before, after = _both(name)
+    _, before, after = _both(name)
     found = statistics.kolmogorov_smirnov(before.counts[0], after.counts[0])
     expected = stats.ks_2samp(*PAIRS[name]).statistic
     largest = max(statistics.shares(side.counts[0]).max() for side in (before, after))
@@ -125,8 +125,8 @@ def test_quantiles_lie_in_the_bin_of_the_true_ones(name: str) -> None:
         found = statistics.quantiles(part, side.counts[0], low, high, at)
         edges = _edges(part, values)
         for value, true in zip(found, np.quantile(values, at, method="inverted_cdf"), strict=True):
-            cell = int(np.searchsorted(edges, true, side="right")) - 1
-            least, greatest = edges[max(cell, 0)], edges[min(cell + 1, len(edges) - 1)]
+            cell = min(int(np.searchsorted(edges, true, side="right")), len(edges) - 1) - 1
+            least, greatest = edges[cell], edges[cell + 1]
             assert max(least, low) - 1e-9 <= value <= min(greatest, high) + 1e-9
         ends = statistics.quantiles(part, side.counts[0], low, high, np.array([0.0, 1.0]))
         assert (low <= ends).all()
@@ -139,7 +139,7 @@ def test_mean_and_deviation_are_those_of_the_rows(name: str) -> None:
     part, before, after = _both(name)
     for side, values in zip((before, after), PAIRS[name], strict=True):
         mean, sd = statistics.mean_and_sd(part, side.counts[0], side.sums[0])
-        assert mean == pytest.approx(values.mean(), abs=part.spread * 2.0**-26)
+        assert mean == pytest.approx(values.mean(), abs=part.spread * 2.0**-20)
         if len(values) == 1:
             assert math.isnan(sd)
         else:

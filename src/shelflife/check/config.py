@@ -36,10 +36,11 @@ def read(path: str | Path) -> dict[str, Any]:
         raise BadInput(f"Cannot read {path}{where}: {what}. Asked for is YAML such as `tolerance: 0.05`.") from error
     if not isinstance(written, dict):
         raise BadInput(f"{path} is to be a list of options, one `name: value` a line; found {type(written).__name__}.")
+    lines: Any = written
     found: dict[str, Any] = {}
     for given, value in written.items():
         name = str(given).replace("-", "_")
-        line = written.lc.key(given)[0] + 1
+        line = lines.lc.key(given)[0] + 1
         if name not in known:
             raise BadInput(f"{path}, line {line}: there is no option {given!r}. {nearest(name, known)}")
         if name in _LISTS and not isinstance(value, str | list):

@@ -236,7 +236,8 @@ def _residual_rows(
                 low, high = value * ratio.low, value * ratio.high
             if observed is not None:
                 n = sides.now[residual.KNOWN]
-                error = np.sqrt(max(0.0, sides.now_sums[1] / n - observed**2) / n) * _Z
+                squares = after["root_mean_squared_error"] ** 2
+                error = np.sqrt(max(0.0, squares - observed**2) / n) * _Z
                 low, high = max(0.0, observed - float(error)), observed + float(error)
         yield Performance(name, _name(current, segment), value, observed, estimated, low, high, held, track)
 

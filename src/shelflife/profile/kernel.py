@@ -167,13 +167,12 @@ def start_of_buckets(ticks: Ints, bucket: int) -> Ints:
 
 def _ticks(clock: pa.Array) -> Ints:
     kind = clock.type
-    if pa.types.is_timestamp(kind) and kind.unit == "us":
+    if pa.types.is_timestamp(kind) and kind.unit in {"us", "ns"}:
         clock = clock.cast(pa.int64())
     if pa.types.is_int64(clock.type):  # microseconds since 1970, as the doors hand them out
         found: Ints = clock.to_numpy(zero_copy_only=False)
-        return found
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":  # whole numbers: a float would round into the next bucket
-        return clock.cast(pa.int64()).to_numpy(zero_copy_only=False) // 1_000
+        # Whole numbers: a float would round the last nanoseconds of a bucket into the next.
+        return found // 1_000 if pa.types.is_timestamp(kind) and kind.unit == "ns" else found
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return moment.microseconds(clock).astype(np.int64)
     raise BadInput(f"The time column holds {kind}; asked for are timestamps or dates.")

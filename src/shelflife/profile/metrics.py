@@ -92,13 +92,14 @@ def of_residual(counts: NDArray[np.integer], sums: Floats) -> dict[str, float]:
     n = float(counts[KNOWN])
     if n == 0:
         return {}
+    squares = sums[3] + sums[4]
     found = {
         "mean_absolute_error": float(sums[0] / n),
-        "root_mean_squared_error": float(np.sqrt(sums[1] / n)),
+        "root_mean_squared_error": float(np.sqrt(squares / n)),
     }
-    varies = sums[4] - sums[3] ** 2 / n
+    varies = sums[5] + sums[6] - sums[2] ** 2 / n
     if varies > 0:
-        found["r2"] = float(1.0 - sums[1] / varies)
+        found["r2"] = float(1.0 - squares / varies)
     return found
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shelflife.profile.runs import Counted, Floats, Ints, Runs, on_grid
+from shelflife.profile.runs import Counted, Floats, Ints, Runs, on_grid, squares_on_grid
 
 BINS = 64
 _MOST_BINS = 120  # a bin and its mark fit in a byte
@@ -40,7 +40,7 @@ class Numeric:
         Ascending, from the reference's least value to just above its greatest; bin i is ``[edges[i], edges[i + 1])``.
     centre, spread
         What sums are taken about, and a power of two near the reference's spread: sums are of ``value - centre`` on a
-        grid of ``2**-26`` spreads (squares: ``2**-8``), within ``2**14`` spreads.
+        grid of ``2**-20`` spreads, and of its square in two parts (`squares_on_grid`), within ``2**14`` spreads.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Numeric:
     spread: float
 
     kind: ClassVar[str] = "numeric"
-    sums: ClassVar[int] = 2
+    sums: ClassVar[int] = 3
     extremes: ClassVar[int] = 1
 
     @property
@@ -91,10 +91,14 @@ class Numeric:
         reach = _LIMIT * self.spread
         if lows.min() < self.centre - reach or highs.max() > self.centre + reach:
             away = np.clip(away, -reach, reach)
-        total = runs.total(on_grid(away, self.spread * 2.0**-26))
-        coarse = on_grid(away, self.spread * 2.0**-8)
-        squares = runs.total(np.multiply(coarse, coarse, out=coarse))
-        return Counted(runs.tally(cells, self.cells), np.stack([total, squares], axis=1), lows[:, None], highs[:, None])
+        total = runs.total(on_grid(away, self.spread * 2.0**-20))
+        large, small = squares_on_grid(away, self.spread)
+        return Counted(
+            runs.tally(cells, self.cells),
+            np.stack([total, runs.total(large), runs.total(small)], axis=1),
+            lows[:, None],
+            highs[:, None],
+        )
 
     def cells_of(self, array: pa.Array) -> Ints:
         """The cell of each value, shape (rows,)."""
@@ -158,7 +162,7 @@ class Numeric:
         return table.astype(np.uint8)
 
 
-def _away(values: Floats, centre: float) -> Floats:
+def _away(values: Floats, centre: float | Floats) -> Floats:
     """How far each value lies from the centre; infinite where that is no number of 64 bits."""
     with np.errstate(over="ignore"):
         found: Floats = values - centre
@@ -195,7 +199,7 @@ def _snapped(edges: Floats, values: Floats, centre: float) -> Floats:
     little is of no matter to a bin of many patterns; where many values share a pattern it stays what it is.
     """
     ranks = _ranks()
-    of_values = np.sort(ranks[_patterns(_away(values, centre))])
+    of_values = ranks[_patterns(_away(values, centre))]  # as sorted as the values
     of_edges = ranks[_patterns(_away(edges, centre))]
     inside = np.searchsorted(of_values, of_edges, side="right") - np.searchsorted(of_values, of_edges, side="left")
     same = np.searchsorted(values, edges, side="right") - np.searchsorted(values, edges, side="left")
@@ -234,37 +238,33 @@ def learn(name: str, values: Floats, *, bins: int = BINS) -> Numeric:
     """
     if len(values) == 0:
         return Numeric(name, (0.0, math.nextafter(0.0, 1.0)), 0.0, 1.0)
-    at = np.linspace(0.0, 1.0, min(bins, _MOST_BINS) + 1)
+    values = np.sort(values)
+    last = len(values) - 1
     # Values of the sample themselves, so that a value that repeats has an edge at it.
-    quantiles = np.unique(np.quantile(values, at, method="higher"))
+    at = np.linspace(0.0, last, min(bins, _MOST_BINS) + 1)
+    quantiles = np.unique(values[np.ceil(at - 1e-6).astype(np.int64)])
     greatest = float(quantiles[-1])
     above = math.nextafter(greatest, math.inf)
     edges = [*map(float, quantiles[:-1]), *([greatest] if len(quantiles) == 1 or _repeats(values, greatest) else [])]
     edges.append(above if math.isfinite(above) else greatest)
-    centre = _median(values)
+    centre = float(values[len(values) // 2])
     inner = np.array(edges[1:-1])
     if len(inner) and len(values) >= _MANY_ROWS:
-        inner = _snapped(inner, np.sort(values), centre)
+        inner = _snapped(inner, values, centre)
         edges = [edges[0], *map(float, inner[inner > edges[0]]), edges[-1]]
     with np.errstate(over="ignore", invalid="ignore"):
-        width = float(np.quantile(values, 0.99) - np.quantile(values, 0.01)) / 4.0
+        width = float(values[int(0.99 * last)] - values[int(0.01 * last)]) / 4.0
         if not width > 0:
-            width = float(np.ptp(values)) / 4.0
+            width = float(values[-1] - values[0]) / 4.0
     if not width > 0:
         width = max(abs(centre), 2.0**-20)
     spread = 2.0 ** math.ceil(math.log2(min(max(width, 2.0**-450), 2.0**450)))
     return Numeric(name, tuple(np.unique(edges).tolist()), centre, spread)
 
 
-def _median(values: Floats) -> float:
-    with np.errstate(over="ignore"):
-        found = float(np.median(values))
-    return found if math.isfinite(found) else float(np.median(values / 2)) * 2
-
-
 def _repeats(values: Floats, greatest: float) -> bool:
     # A greatest value that is common deserves a bin of its own; a lone one does not.
-    return bool(np.count_nonzero(values == greatest) * 2 * BINS >= len(values))
+    return bool((len(values) - np.searchsorted(values, greatest)) * 2 * BINS >= len(values))
 
 
 def _extremes(values: Floats, runs: Runs, left_out: NDArray[np.bool_] | None) -> tuple[Floats, Floats]:

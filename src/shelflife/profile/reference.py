@@ -37,6 +37,7 @@ class Source(Protocol):
     @property
     def rows(self) -> int: ...
     def batches(self, columns: Sequence[str], size: int = ...) -> Iterator[pa.RecordBatch]: ...
+    def some(self, columns: Sequence[str], most: int) -> pa.Table: ...
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,14 @@ class _InMemory:
         kept = self.table.select([name for name in columns if name in have])
         yield from kept.to_batches(max_chunksize=size)
 
+    def some(self, columns: Sequence[str], most: int) -> pa.Table:
+        kept = self.table.select(list(columns))
+        if self.rows <= most:
+            return kept
+        # Drawn rather than every n-th: rows may repeat in a rhythm.
+        chosen = np.random.default_rng(0).choice(self.rows, most, replace=False, shuffle=False)
+        return kept.take(pa.array(np.sort(chosen)))
+
 
 def as_source(data: Any) -> Source:
     """`data` as rows that can be read again."""
@@ -257,30 +266,16 @@ def _sample(source: Source, asked: Roles, usable: list[str]) -> tuple[pa.Table, 
     """Some rows, spread over all, and of columns of names the values of all rows."""
     columns = list(dict.fromkeys([*([asked.time] if asked.time else []), *usable, *asked.segments]))
     most = max(1_000, min(SAMPLE, _MOST_SAMPLED // max(1, len(columns))))
-    chosen = np.arange(source.rows)
-    if source.rows > most:
-        # Drawn rather than every n-th: rows may repeat in a rhythm.
-        chosen = np.sort(np.random.default_rng(0).choice(source.rows, most, replace=False, shuffle=False))
     tallies = {name: category.Tally() for name in usable if roles.family(source.schema.field(name).type) == "category"}
-    taken, start = [], 0
-    for batch in source.batches(columns, rows_at_once(len(columns))):
-        for name, tally in tallies.items():
-            tally.add(batch.column(name))
-        low, high = np.searchsorted(chosen, [start, start + batch.num_rows])
-        if high > low:
-            taken.append(_undictionaried(batch, pa.array(chosen[low:high] - start)))
-        start += batch.num_rows
-    if not taken:
-        schema = pa.schema([source.schema.field(name) for name in columns])
-        return schema.empty_table(), tallies
-    return pa.Table.from_batches(taken), tallies
-
-
-def _undictionaried(batch: pa.RecordBatch, rows: pa.Array) -> pa.RecordBatch:
+    if tallies:
+        for batch in source.batches(list(tallies), rows_at_once(len(tallies))):
+            for name, tally in tallies.items():
+                tally.add(batch.column(name))
+    found = source.some(columns, most)
     # Dictionaries may differ from batch to batch, and a sample is small.
-    columns = [plain(column).take(rows) for column in batch.columns]
-    columns = [c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for c in columns]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+    arrays = [plain(column.combine_chunks()) for column in found.columns]
+    arrays = [a.dictionary_decode() if pa.types.is_dictionary(a.type) else a for a in arrays]
+    return pa.table(dict(zip(found.column_names, arrays, strict=True))), tallies
 
 
 def _part(

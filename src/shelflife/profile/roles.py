@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -62,8 +63,9 @@ class Roles:
                     raise BadInput(
                         f"--{option} names a column {column!r} that is not in {source}. {nearest(column, names)}"
                     )
-        if twice := [name for name in dict.fromkeys(names) if list(names).count(name) > 1][:1]:
-            raise BadInput(f"{source} has more than one column {twice[0]!r}. Rename one of them.")
+        if len(set(names)) < len(names):
+            twice = Counter(names).most_common(1)[0][0]
+            raise BadInput(f"{source} has more than one column {twice!r}. Rename one of them.")
         parts = [name for name in (self.time, self.prediction, self.outcome, *self.scores) if name is not None]
         for name in parts:
             if parts.count(name) > 1:

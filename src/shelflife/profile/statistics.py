@@ -128,7 +128,7 @@ def mean_and_sd(part: Numeric, counts: Ints, sums: Floats) -> tuple[float, float
     if n == 0:
         return float("nan"), float("nan")
     away = sums[0] / n
-    variance = max(0.0, sums[1] / n - away**2)
+    variance = max(0.0, (sums[1] + sums[2]) / n - away**2)
     return float(part.centre + away), float(np.sqrt(variance * n / (n - 1))) if n > 1 else float("nan")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from shelflife.errors import BadInput, nearest
@@ -52,6 +53,53 @@ class Rows:
     def batches(self, columns: Sequence[str], size: int = doors.BATCH) -> Iterator[pa.RecordBatch]:
         """All rows, `columns` only, in batches of at most about `size` rows."""
         return self.read(columns, size)
+
+    def some(self, columns: Sequence[str], most: int) -> pa.Table:
+        """About `most` rows, spread over all, and the same ones each time: all where there are no more.
+
+        Of files of many pieces the first rows of each, so that no more is read than is wanted; of others rows drawn
+        at random, since rows may repeat in a rhythm.
+        """
+        if self.rows > most and len(self.pieces) >= _MANY_PIECES:
+            return self._beginnings(columns, most)
+        chosen = np.arange(self.rows)
+        if self.rows > most:
+            chosen = np.sort(np.random.default_rng(0).choice(self.rows, most, replace=False, shuffle=False))
+        taken, start = [], 0
+        for batch in self.batches(columns):
+            low, high = np.searchsorted(chosen, [start, start + batch.num_rows])
+            if high > low:
+                taken.append(pa.table(batch).take(pa.array(chosen[low:high] - start)))
+            start += batch.num_rows
+        return _together(taken, self.schema, columns)
+
+    def _beginnings(self, columns: Sequence[str], most: int) -> pa.Table:
+        step = max(1, len(self.pieces) // _MOST_PIECES)
+        chosen = self.pieces[::step]
+        size = max(1, most // len(chosen))
+        taken = []
+        for path, groups in chosen:
+            first = next(iter(read_parquet(path, groups, columns, size)), None)
+            if first is not None:
+                taken.append(pa.table(first))
+        return _together(taken, self.schema, columns)
+
+
+def _together(tables: list[pa.Table], schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
+    """One table of tables whose texts may be encoded in dictionaries of their own."""
+    if not tables:
+        return pa.schema([schema.field(name) for name in columns]).empty_table()
+    return pa.concat_tables([_decoded(table) for table in tables])
+
+
+def _decoded(table: pa.Table) -> pa.Table:
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(place, field.name, table[field.name].cast(field.type.value_type))
+    return table
+
+
+_MANY_PIECES, _MOST_PIECES = 16, 64
 
 
 @contextmanager
