@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent / "peers"))
+sys.path.append(str(HERE.parent))
 
 import environments  # noqa: E402
 from streams import BACKGROUNDS, CHANGE, HORIZON, QUIET, REFERENCE, SIZES, SPREADS  # noqa: E402

@@ -27,7 +27,6 @@ def watch(history, changes):
 
 
 def _course(reference, current, buckets, **options):
-    # TO FIT to the library's final signature and result: this call, and `evidence` below.
     found = shelflife.check(
         reference,
         current,

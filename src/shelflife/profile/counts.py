@@ -146,6 +146,7 @@ class Profile:
         matrices = []
         for name, width, kind in zip(_ARRAYS[3:], (counts, sums, extremes, extremes), kinds, strict=True):
             if width:
+                _check_width(table[name].type, width, name)
                 flat = pa.concat_arrays([chunk.flatten() for chunk in table[name].chunks]) if len(table) else []
                 matrices.append(np.asarray(flat, dtype=kind).reshape(len(table), width))
             else:
@@ -176,6 +177,14 @@ class Profile:
         except (OSError, pa.ArrowException) as error:
             raise BadInput(f"{path} is no profile. Make one with `shelflife profile DATA --out x.profile`.") from error
         return cls.from_arrow(table), (table.schema.metadata or {}).get(b"notes", b"").decode()
+
+
+def _check_width(kind: pa.DataType, width: int, name: str) -> None:
+    if not pa.types.is_fixed_size_list(kind) or kind.list_size != width:
+        raise BadInput(
+            f"The profile holds {kind} as its {name}, where its own layout asks for {width}: it is damaged or of another"
+            " version. Make it again with `shelflife profile`."
+        )
 
 
 _ARRAYS = ("segments", "buckets", "rows", "counts", "sums", "lows", "highs")

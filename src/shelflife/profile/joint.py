@@ -169,7 +169,7 @@ class Joint:
             return found
         if used.all():
             used = slice(None)
-        of_rows = runs.of_rows()[used]
+        of_rows = runs.of_rows[used]
         size = len(runs.starts) * BINS
         weights = on_grid(sure[used], _GRID)
         found[:, 2:] = np.bincount(of_rows * BINS + bins[used], weights=weights, minlength=size).reshape(-1, BINS)

@@ -22,7 +22,7 @@ from shelflife.profile.runs import Counted, Ints, Runs
 
 # Long pieces, so that threads wait little for each other; fewer rows of a wide table, to 64 MB of numbers.
 _MOST_VALUES = 1 << 23
-_MOST_ROWS = 131_072
+_MOST_ROWS = 98_304
 _MONDAY = 4 * durations.DAY  # weeks begin on Monday; 1970 began on a Thursday
 
 
@@ -114,10 +114,18 @@ class Kernel:
         size = len(self._groups)
         keys = np.array(list(self._groups), dtype=np.int64)
         order = np.lexsort((keys[:, 1], keys[:, 0]))
+        counts, sums, extremes = self.layout.widths
+        widths = {"counts": counts, "sums": sums, "lows": extremes, "highs": extremes}
         arrays: list[Any] = []
-        for name in ("counts", "sums", "lows", "highs"):
-            parts = [getattr(column, name)[:size][order] for column in self._columns]
-            arrays.append(np.concatenate(parts, axis=1) if parts else np.empty((size, 0)))
+        for name, width in widths.items():
+            whole = np.empty((size, width), dtype=np.int64 if name == "counts" else np.float64)
+            start = 0
+            for column in self._columns:
+                found = getattr(column, name)
+                whole[:, start : start + found.shape[1]] = found[:size][order]
+                start += found.shape[1]
+                setattr(column, name, found[:0])  # one copy of everything is enough
+            arrays.append(whole)
         return Profile(self.layout, keys[order, 0], keys[order, 1], self._rows[:size][order], *arrays)
 
 
@@ -201,10 +209,10 @@ def plain(array: pa.Array) -> pa.Array:
 
 
 def _long(array: Any, size: int, filled: float = 0) -> Any:
-    """`array` with room for `size` rows, doubling so that adding a group costs little."""
+    """`array` with room for `size` rows, growing by half so that adding a group costs little."""
     if len(array) >= size:
         return array
-    made = np.full((max(size, 2 * len(array)), *array.shape[1:]), filled, dtype=array.dtype)
+    made = np.full((max(size, len(array) * 3 // 2), *array.shape[1:]), filled, dtype=array.dtype)
     made[: len(array)] = array
     return made
 

@@ -70,7 +70,7 @@ class Residual:
         away = np.where(known, off(self.centre, true), 0.0)
         state = np.where(not_said, NO_PREDICTION, np.where(not_known, NO_OUTCOME, KNOWN))
         found = runs.tally(state, self.cells)
-        found += runs.tally_of(runs.of_rows()[known], self.steps(residual[known]) + FIRST, self.cells)
+        found += runs.tally_of(runs.of_rows[known], self.steps(residual[known]) + FIRST, self.cells)
         reach = self.spread * 2.0**14
         residual, away = np.clip(residual, -reach, reach), np.clip(away, -reach, reach)
         fine = self.spread * 2.0**-20

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_FEW = 16
+_FEW = 48
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Runs:
         """Rows of each run, shape (runs,)."""
         return np.diff(self.starts, append=self.rows)
 
+    @cached_property
     def of_rows(self) -> Ints:
         """The run of each row, shape (rows,)."""
         return np.repeat(np.arange(len(self.starts)), self.lengths)
@@ -46,7 +47,7 @@ class Runs:
             return np.stack(
                 [np.bincount(cells[start:end], minlength=width) for start, end in itertools.pairwise(bounds)]
             )
-        return self.tally_of(self.of_rows(), cells, width)
+        return self.tally_of(self.of_rows, cells, width)
 
     def tally_of(self, runs: Ints, cells: NDArray[np.integer], width: int) -> Ints:
         """As `tally`, for cells that are not one a row: `runs` says to which run each belongs."""

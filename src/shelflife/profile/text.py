@@ -76,7 +76,7 @@ class Text:
     def count(self, batch: pa.RecordBatch, runs: Runs) -> Counted:
         """Counts of the column in each run."""
         array = names(batch.column(self.name))
-        of_rows = runs.of_rows()
+        of_rows = runs.of_rows
         rows, words = tokens(array)
         places = pc.fill_null(pc.index_in(words, value_set=self._known), -1).to_numpy(zero_copy_only=False)
         sizes = np.bincount(rows, minlength=len(array))

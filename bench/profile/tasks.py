@@ -75,6 +75,24 @@ def nannyml_cbpe(reference, current):
     estimator.estimate(now.drop(columns="outcome")).to_df()
 
 
+def shelflife_count(reference, current):
+    """The daily profile of the current file, with score and outcome, against a reference that was learnt before."""
+    yield "import"
+    import tempfile
+    from pathlib import Path
+
+    from shelflife import Reference, tables
+
+    yield "fit"
+    roles = {"time": "ts", "score": "score", "prediction": "prediction", "outcome": "outcome"}
+    with tempfile.TemporaryDirectory() as folder:
+        with tables.open_rows(reference, time="ts", folder=Path(folder)) as rows:
+            learnt = Reference.learn(rows, **roles)
+        yield "work"
+        with tables.open_rows(current, time="ts", folder=Path(folder)) as rows:
+            learnt.count(rows)
+
+
 def _columns(frame):
     """The 50 numeric columns and the 10 categories; score, prediction and outcome are the model's."""
     numeric = [name for name in frame if name.startswith("n")]

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("SHELFLIFE_BENCH", ROOT / ".bench"))
 NEEDS = {
     "evidently": ["evidently==0.7.23", "pandas<3", "pyarrow", "statsmodels"],
