@@ -153,13 +153,25 @@ class Profile:
                 matrices.append(np.empty((len(table), 0), dtype=kind))
         return cls(layout, *arrays, *matrices)
 
-    def save(self, path: str | Path, *, notes: str = "") -> None:
-        """Write the profile as one compressed Arrow file, with notes for whoever opens it."""
+    def to_bytes(self, *, notes: str = "") -> bytes:
+        """The profile as one compressed Arrow file in memory, to send; with notes for whoever opens it."""
         table = self.to_arrow()
         table = table.replace_schema_metadata({**table.schema.metadata, b"notes": notes.encode()})
+        out = pa.BufferOutputStream()
         options = pa.ipc.IpcWriteOptions(compression="zstd")
-        with pa.ipc.new_file(str(path), table.schema, options=options) as writer:
+        with pa.ipc.new_file(out, table.schema, options=options) as writer:
             writer.write_table(table)
+        written: bytes = out.getvalue().to_pybytes()
+        return written
+
+    @classmethod
+    def from_bytes(cls, written: bytes) -> Profile:
+        """The profile that `to_bytes` wrote; raises `BadInput` for anything else."""
+        return _read(pa.BufferReader(written), "What was given")[0]
+
+    def save(self, path: str | Path, *, notes: str = "") -> None:
+        """Write the profile as one compressed Arrow file, with notes for whoever opens it."""
+        Path(path).write_bytes(self.to_bytes(notes=notes))
 
     @classmethod
     def open(cls, path: str | Path) -> Profile:
@@ -171,19 +183,23 @@ class Profile:
         """Read what `save` wrote, with its notes."""
         if not Path(path).is_file():
             raise BadInput(f"There is no file {str(path)!r}.")
-        try:
-            with pa.memory_map(str(path)) as file:
-                table = pa.ipc.open_file(file).read_all()
-        except (OSError, pa.ArrowException) as error:
-            raise BadInput(f"{path} is no profile. Make one with `shelflife profile DATA --out x.profile`.") from error
-        return cls.from_arrow(table), (table.schema.metadata or {}).get(b"notes", b"").decode()
+        with pa.memory_map(str(path)) if Path(path).stat().st_size else pa.BufferReader(b"") as file:
+            return _read(file, str(path))
+
+
+def _read(file: Any, name: str) -> tuple[Profile, str]:
+    try:
+        table = pa.ipc.open_file(file).read_all()
+    except (OSError, pa.ArrowException) as error:
+        raise BadInput(f"{name} is no profile. Make one with `shelflife profile DATA --out x.profile`.") from error
+    return Profile.from_arrow(table), (table.schema.metadata or {}).get(b"notes", b"").decode()
 
 
 def _check_width(kind: pa.DataType, width: int, name: str) -> None:
     if not pa.types.is_fixed_size_list(kind) or kind.list_size != width:
         raise BadInput(
-            f"The profile holds {kind} as its {name}, where its own layout asks for {width}: it is damaged or of another"
-            " version. Make it again with `shelflife profile`."
+            f"The profile holds {kind} as its {name}, where its own layout asks for {width}: it is damaged, or of"
+            " another version. Make it again with `shelflife profile`."
         )
 
 
