@@ -7,7 +7,6 @@ import html as markup
 import re
 import runpy
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -16,43 +15,7 @@ import pytest
 from shelflife.lifespan import charts, report
 
 SAMPLES = runpy.run_path(str(Path(__file__).parents[1] / "look" / "samples.py"))["every_kind"]()
-VOID = {"meta", "br", "hr", "img", "input", "link"}
-
-
-class Reader(HTMLParser):
-    """Reads a page, and fails where a tag is left open or closed twice."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not set(self.open) & {"style", "svg"}:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).replace("\u00a0", " ").split())
-
-    def count(self, tag: str) -> int:
-        return sum(found == tag for found, _ in self.tags)
+Reader = runpy.run_path(str(Path(__file__).parents[1] / "look" / "pages.py"))["Reader"]
 
 
 @pytest.fixture(scope="module")
