@@ -8,7 +8,19 @@ import pytest
 
 import shelflife
 
-MODULES = {"cli", "detect", "durations", "engines", "errors", "lifespan", "look", "tables", "testing", "trainers"}
+MODULES = {
+    "cli",
+    "detect",
+    "durations",
+    "engines",
+    "errors",
+    "lifespan",
+    "look",
+    "tables",
+    "testing",
+    "trainers",
+    "profile",
+}
 
 
 @pytest.fixture(scope="module")

@@ -43,11 +43,15 @@ def finding(
             f"{start}predictions are wrong {gap} {way} than their {told} say{where}: what is true of the same {told}"
             " has changed."
         )
+    if "never seen" in stream.what:
+        return _sentence(f"{start}{now} {_of(stream.what, column)}; promised is at most {most}.")
     return _sentence(f"{start}{now} {_of(stream.what, column)}, against {then} in the reference.")
 
 
 def _of(what: str, column: str | None) -> str:
     """*of values are missing* as *of 'income' is missing*: the column named where its values are spoken of."""
+    if what.startswith("of words "):
+        return f"of the words of {column!r} {what.removeprefix('of words ')}"
     for kind in ("values", "texts", "lags", "lengths"):
         if what.startswith(f"of {kind} "):
             rest = what.removeprefix(f"of {kind} ")

@@ -281,7 +281,7 @@ def _text(part: text.Text, start: int) -> Iterator[Share]:
     yield Share("SL106", part.name, "of texts are empty", ((start + text.EMPTY, 1.0),), everything[1:], both=False)
     unseen = ((start + text.UNSEEN, 1.0 / text.PARTS),)
     novelty = (float(part.novelty[0]), float(part.novelty[1])) if part.novelty[0] else None
-    yield Share("SL203", part.name, "of a text's words were never seen in the reference", unseen, documents,
+    yield Share("SL203", part.name, "of words were never seen in the reference", unseen, documents,
                 both=False, novelty=novelty)  # fmt: skip
     lengths = range(start + part.lengths.start, start + part.lengths.stop)
     for place, longest in enumerate(text.LENGTHS):
