@@ -113,6 +113,11 @@ class Performance:
     limit: float | None
     track: Track | None
 
+    @property
+    def of_class(self) -> bool:
+        """Whether it is one class's alone: `recall[yes]`."""
+        return self.metric.endswith("]")
+
 
 @dataclass(frozen=True)
 class FalseAlarms:
@@ -150,7 +155,7 @@ class Audit:
     expected: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Check:
     """The answer to *is the current data still what the reference promises?* and everything it rests on.
 
@@ -205,6 +210,10 @@ class Check:
         from shelflife.check import report
 
         return report.html(self)
+
+    def __repr__(self) -> str:
+        findings = "".join(f"\n  {finding.code} {finding.severity}: {finding.says}" for finding in self.findings)
+        return f"<Check {self.verdict}: {self.says}{findings}>"
 
     def _repr_html_(self) -> str:
         from shelflife.check import report

@@ -116,7 +116,7 @@ def _print(console: Console, result: Check, written: list[tuple[str, Path]]) -> 
             _print_finding(console, finding)
         if len(result.findings) > _MOST:
             console.print(f"and {len(result.findings) - _MOST} more, in the report (--report) and the JSON (--json).")
-    shown = [row for row in result.performance if row.segment is None and "[" not in row.metric]
+    shown = [row for row in result.performance if row.segment is None and not row.of_class]
     if shown:
         console.print(_performance(shown))
     moved = sorted((c for c in result.columns if c.js is not None), key=lambda c: -(c.js or 0.0))[:_MOST]

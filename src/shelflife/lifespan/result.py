@@ -159,7 +159,7 @@ class Ingredients:
     seed: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lifespan:
     """The answer to *how long do my models last?* and everything it rests on.
 
@@ -245,6 +245,9 @@ class Lifespan:
         from shelflife.lifespan import report
 
         return report.badge(self)
+
+    def __repr__(self) -> str:
+        return f"<Lifespan {self.lifespan.verdict}: {self.says}>"
 
     def _repr_html_(self) -> str:
         from shelflife.lifespan import report
