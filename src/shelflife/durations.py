@@ -1,4 +1,4 @@
-"""Durations as people write them: ``90m 2h 1d 4w`` and ``2y``, kept as whole microseconds."""
+"""Durations as people write them: ``50ms 90m 2h 1d 4w`` and ``2y``, kept as whole microseconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAY = 24 * HOUR
 WEEK = 7 * DAY
 YEAR = 365 * DAY
 
-_UNITS = {"s": 1_000_000, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK, "y": YEAR}
+_UNITS = {"ms": 1_000, "s": 1_000_000, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK, "y": YEAR}
 _WRITTEN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 
 # Steps that people plan in; a history is cut into the first of these that suits its length.

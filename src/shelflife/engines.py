@@ -79,13 +79,13 @@ def parse(written: str, jobs: int | None) -> Engine:
     >>> parse("threads", jobs=2)
     Engine(name='threads', address=None, jobs=2)
     """
-    name, _, address = written.partition("=")
+    name, _, address = str(written).partition("=")
     if name not in NAMES or (address and name != "dask"):
         raise BadInput(
             f"--engine asks for {', '.join(NAMES)} or dask=ADDRESS; found {written!r}. {nearest(name, NAMES)}"
         )
-    if jobs is not None and jobs < 1:
-        raise BadInput(f"--jobs asks for a number of at least 1; found {jobs}.")
+    if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
+        raise BadInput(f"--jobs asks for a number of at least 1; found {jobs!r}.")
     if address:
         return Engine(name, address, _cluster_jobs(address))
     return Engine(name, None, jobs or _cores())

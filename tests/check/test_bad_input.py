@@ -39,7 +39,7 @@ def table() -> pa.Table:
         ({"score": "x", "outcome": "true"}, "Score 'x' goes from"),
         ({"season": "month"}, "--season asks for none, day, week, year; found 'month'"),
         ({"season": "week"}, "needs a time column"),
-        ({"time": "ts", "season": "day"}, "needs buckets of at most 0.5 days"),
+        ({"time": "ts", "season": "day"}, "needs buckets of at most 12 hours"),
         ({"time": "ts", "bucket": "1fortnight"}, "--bucket asks for a duration"),
         ({"time": "ts", "bucket": "10s"}, "--bucket asks for at least a minute"),
         ({"tolerance": 0}, "--tolerance asks for a share between 0 and 1"),
@@ -53,6 +53,12 @@ def table() -> pa.Table:
         ({"segments": "x"}, "--segments names 'x', which has"),
         ({"task": "clustering", "prediction": "said"}, "--task asks for"),
         ({"engine": "abacus"}, "--engine asks for"),
+        ({"engine": 3}, "--engine asks for"),
+        ({"jobs": "two"}, "--jobs asks for a number"),
+        ({"time": ["ts"]}, "--time asks for text"),
+        ({"exclude": [3]}, "--exclude asks for names of columns"),
+        ({"audit": "maybe"}, "--audit asks for yes or no"),
+        ({"tolerance": "120%"}, "--tolerance asks for a share"),
         ({"audit": True}, "--audit shuffles buckets of time"),
     ],
 )
@@ -160,3 +166,194 @@ def test_five_thousand_columns() -> None:
     found = shelflife.check(table, table.slice(0, 300))
     assert len(found.columns) == 5_000
     assert found.verdict == "pass"
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# What looks well and is not
+
+
+def days(count: int, start: int, rows: int = 100, **columns: Any) -> pa.Table:
+    """`count` days of `rows` rows from day `start`; each column is a function of a generator and a size."""
+    size = count * rows
+    rng = np.random.default_rng(start + 1)
+    made = {name: draw(rng, size) for name, draw in columns.items()}
+    moments = (start + np.arange(size) // rows) * 86_400_000_000
+    return pa.table({"ts": pa.array(moments, pa.timestamp("us")), **made})
+
+
+def normal(rng: np.random.Generator, size: int) -> Any:
+    return rng.normal(size=size)
+
+
+def letters(rng: np.random.Generator, size: int) -> Any:
+    return rng.choice(["a", "b"], size)
+
+
+def digits(rng: np.random.Generator, size: int) -> Any:
+    return rng.choice(["0", "1"], size)
+
+
+def test_labels_that_share_no_value_are_refused_in_a_reference_and_pointed_at_in_current_data() -> None:
+    with pytest.raises(BadInput, match=r"no value in common.*in the same words"):
+        shelflife.check(
+            days(60, 0, said=letters, true=digits), days(20, 60, said=letters, true=digits), prediction="said",
+            outcome="true",
+        )  # fmt: skip
+    found = shelflife.check(
+        days(60, 0, said=letters, true=letters), days(20, 60, said=letters, true=digits), time="ts",
+        prediction="said", outcome="true",
+    )  # fmt: skip
+    assert found.findings[0].code == "SL301"
+    assert "spelt alike" in found.findings[0].says
+
+
+def test_a_prediction_column_that_is_gone_is_one_finding_and_no_error_rate() -> None:
+    before = days(60, 0, x=normal, said=letters, true=letters)
+    found = shelflife.check(before, days(20, 60, x=normal, true=letters), time="ts", prediction="said", outcome="true")
+    assert [finding.code for finding in found.findings] == ["SL102"]
+    assert all(row.observed is None for row in found.performance)
+
+
+def test_outcomes_of_another_type_are_still_outcomes() -> None:
+    def whole(rng: np.random.Generator, size: int) -> Any:
+        return rng.integers(0, 2, size)
+
+    def late(rng: np.random.Generator, size: int) -> Any:  # what pandas makes of whole numbers with one missing
+        return pa.array(rng.integers(0, 2, size).astype(float), mask=np.arange(size) % 2 == 0)
+
+    found = shelflife.check(
+        days(60, 0, said=whole, true=whole), days(30, 60, said=whole, true=late), time="ts", prediction="said",
+        outcome="true",
+    )  # fmt: skip
+    assert found.findings == ()
+    assert found.performance[0].observed is not None
+
+
+def test_a_score_that_is_no_chance_any_more_is_found() -> None:
+    found = shelflife.check(
+        days(60, 0, s=lambda rng, n: rng.random(n), y=digits),
+        days(20, 60, s=lambda rng, n: 100 * rng.random(n), y=digits), time="ts", score="s", outcome="y",
+    )  # fmt: skip
+    assert found.findings[0].code == "SL103"
+    assert "from 0 to 1" in found.findings[0].says
+
+
+def test_the_mix_of_outcomes_is_watched_where_they_are_all_in() -> None:
+    def rare(rng: np.random.Generator, size: int) -> Any:
+        return rng.choice(["a", "b"], size, p=[0.9, 0.1])
+
+    codes = {
+        (finding.code, finding.column)
+        for finding in shelflife.check(
+            days(60, 0, said=letters, true=letters),
+            days(30, 60, said=letters, true=rare),
+            time="ts",
+            prediction="said",
+            outcome="true",
+        ).findings
+    }
+    assert ("SL202", "true") in codes
+
+    def late(rng: np.random.Generator, size: int) -> Any:  # known first where it is an "a"
+        words = rng.choice(["a", "b"], size)
+        return pa.array(words, mask=(words == "b") & (rng.random(size) < 0.8))
+
+    codes = {
+        (finding.code, finding.column)
+        for finding in shelflife.check(
+            days(60, 0, said=letters, true=letters),
+            days(30, 60, said=letters, true=late),
+            time="ts",
+            prediction="said",
+            outcome="true",
+        ).findings
+    }
+    assert ("SL202", "true") not in codes
+
+
+@pytest.mark.parametrize("before", [0.5, 1.0])
+def test_missing_values_that_come_back_are_news_but_no_harm(before: float) -> None:
+    def holes(rng: np.random.Generator, size: int) -> Any:
+        return pa.array(rng.normal(size=size), mask=rng.random(size) < before)
+
+    found = shelflife.check(days(60, 0, q=holes), days(20, 60, q=normal), time="ts")
+    assert [(finding.code, finding.severity) for finding in found.findings] == [("SL101", "note")]
+
+
+def test_a_column_of_nothing_is_missing_and_has_no_type() -> None:
+    def nothing(_: np.random.Generator, size: int) -> Any:
+        return pa.array([None] * size, pa.float64())
+
+    found = shelflife.check(days(60, 0, c=letters, x=normal), days(20, 60, c=nothing, x=normal), time="ts")
+    assert [(finding.code, finding.column) for finding in found.findings] == [("SL101", "c")]
+    found = shelflife.check(days(60, 0, c=nothing, x=normal), days(20, 60, c=letters, x=normal), time="ts")
+    assert "held nothing in the reference" in found.findings[0].says
+
+
+def test_a_season_of_which_the_reference_has_other_phases_is_unknown() -> None:
+    found = shelflife.check(days(31, 0, x=normal), days(28, 31, x=normal), time="ts", season="year")
+    assert found.verdict == "unknown"
+    assert "28 of 28 buckets lie in a phase" in found.notes[-1]
+
+
+def test_without_a_known_outcome_in_the_reference_performance_is_unknown() -> None:
+    def nothing(_: np.random.Generator, size: int) -> Any:
+        return pa.array([None] * size, pa.string())
+
+    found = shelflife.check(
+        days(60, 0, said=letters, true=nothing), days(60, 60, said=letters, true=letters), time="ts",
+        prediction="said", outcome="true",
+    )  # fmt: skip
+    assert found.verdict == "unknown"
+    assert "no known outcome" in found.says
+
+
+def test_a_pass_says_what_it_could_not_have_seen() -> None:
+    found = shelflife.check(days(60, 0, x=normal), days(3, 60, x=normal), time="ts")
+    assert found.verdict == "pass"
+    assert found.says.startswith("No change was found; a share that moved by ")
+
+
+def test_options_that_contradict_a_counted_reference_are_refused() -> None:
+    before, after = days(60, 0, x=normal, c=letters), days(20, 60, x=normal, c=letters)
+    counted = shelflife.Reference.learn(before, time="ts")
+    for options, message in (
+        ({"prediction": "c"}, "with no prediction; found --prediction 'c'"),
+        ({"segments": "c"}, "with no segments"),
+        ({"time": "x"}, "with time 'ts'; found --time 'x'"),
+        ({"exclude": "x"}, "with the column 'x', which --exclude"),
+        ({"kinds": {"c": "text"}}, "with 'c' as category; found text"),
+        ({"text": "letter"}, "with no column 'letter'"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            shelflife.check(counted, after, **options)
+    assert shelflife.check(counted, after, time="ts").verdict == "pass"
+
+
+def test_durations_of_pandas_are_numbers() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"p": pandas.to_timedelta(np.arange(500), unit="s")})
+    found = shelflife.check(frame, frame)
+    assert [(column.name, column.kind) for column in found.columns] == [("p", "numeric")]
+
+
+def test_nothing_to_compare_is_refused() -> None:
+    table = days(10, 0, x=normal)
+    with pytest.raises(BadInput, match="no column left to compare"):
+        shelflife.check(table, table, time="ts", exclude="x")
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(BadInput, match="There are no columns"):
+        shelflife.check(pandas.DataFrame(), table)
+
+
+def test_the_error_of_a_regression_is_told_in_full_though_it_is_watched_bounded() -> None:
+    def table(start: int, count: int, scale: float) -> pa.Table:
+        made = days(count, start, said=normal)
+        true = np.asarray(made["said"]) * scale + 0.1 * np.random.default_rng(start).normal(size=len(made))
+        return made.append_column("true", pa.array(true))
+
+    found = shelflife.check(table(0, 60, 1.0), table(60, 20, 100.0), time="ts", prediction="said", outcome="true")
+    after = table(60, 20, 100.0)
+    exact = float(np.abs(np.asarray(after["said"]) - np.asarray(after["true"])).mean())
+    assert found.findings[0].code == "SL301"
+    assert found.findings[0].observed == pytest.approx(exact, rel=1e-3)

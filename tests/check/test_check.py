@@ -34,7 +34,7 @@ def test_nothing_is_found_where_nothing_changed(before: pa.Table) -> None:
     assert (found.verdict, found.exit_code, found.findings) == ("pass", 0, ())
     assert found.sees is not None
     assert found.sees < 0.1
-    assert found.says.startswith("Nothing has changed by more than the tolerance.")
+    assert found.says.startswith("No change was found; a share that moved by ")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from shelflife.errors import BadInput
+from shelflife.profile import Profile
 from shelflife.testing import streams
 
 LATER = datetime(2026, 4, 6)
@@ -55,7 +57,7 @@ def test_the_worst_comes_first_and_the_status_says_fail(folder: Path) -> None:
 def test_nothing_found_is_status_0_and_too_little_3(folder: Path) -> None:
     done = _check(folder, "same.parquet", "--time", "ts", *ROLES)
     assert done.returncode == 0
-    assert "✓ pass: Nothing has changed" in done.stdout
+    assert "✓ pass: No change was found" in done.stdout
     pq.write_table(streams.steady(days=1, rows=5, seed=3), folder / "few.parquet")
     done = _check(folder, "few.parquet", "--exclude", "ts")
     assert done.returncode == 3
@@ -103,6 +105,8 @@ def test_options_from_a_file_and_the_command_line_wins(folder: Path) -> None:
         ("- time\n", "is to be a list of options"),
         ("time: ts\n\tseason: week\n", "line 2"),
         ("time: ts\nexclude: 7\n", "line 2: exclude is to be a name or a list of names; found 7"),
+        ("reference: before.parquet\n", "line 1: reference is given on the command line"),
+        ("", "found nothing"),
         ("kinds: items\n", "line 1: kinds is to be a kind for each column"),
     ],
 )
@@ -126,6 +130,15 @@ def test_mistakes_in_the_file_are_named_by_line(folder: Path, written: str, mess
         (["profile", "before.parquet", "--out", "no/such/x.profile"], "Cannot write"),
         (["profile", "--merge", "before.parquet", "--out", "x.profile"], "is no profile"),
         (["profile", "before.parquet", "after.parquet", "--out", "x.profile"], "To add profiles, say --merge"),
+        (["profile", "before.parquet", "--out", "before.parquet"], "it is what is read"),
+        (
+            ["check", "--reference", "before.parquet", "--current", "after.parquet", "--report", "after.parquet"],
+            "it is what is read",
+        ),
+        (
+            ["check", "--reference", "before.parquet", "--current", "after.parquet", "--report", "x", "--json", "x"],
+            "Two results cannot be written to one file",
+        ),
     ],
 )
 def test_errors_are_one_clear_sentence_and_a_status(folder: Path, arguments: list[str], message: str) -> None:
@@ -133,3 +146,24 @@ def test_errors_are_one_clear_sentence_and_a_status(folder: Path, arguments: lis
     assert done.returncode == 2
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_profile_that_is_damaged_or_given_twice_is_refused(folder: Path) -> None:
+    made = _run(folder, "profile", "same.parquet", "--time", "ts", "--kinds", "items=category", "--out", "same.profile")
+    assert made.returncode == 0, made.stderr
+    done = _run(folder, "profile", "--merge", "same.profile", "same.profile", "--out", "twice.profile")
+    assert done.returncode == 2
+    assert "would count twice" in " ".join(done.stderr.split())
+    whole = (folder / "same.profile").read_bytes()
+    original = Profile.from_bytes(whole)
+    refused = 0
+    for place in range(0, len(whole), 499):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        try:
+            found = Profile.from_bytes(bytes(damaged))
+        except BadInput:
+            refused += 1
+        else:  # what lies between the columns says nothing
+            assert found == original
+    assert refused > 5

@@ -176,9 +176,9 @@ def test_bad_input_gives_one_clear_error(roles: dict[str, Any], message: str) ->
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (_table().slice(0, 0), r"The reference the pyarrow Table has no rows"),
-        (pa.table({}), r"The reference the pyarrow Table has no rows"),
-        (pl.DataFrame(), r"The reference the polars DataFrame has no rows"),
+        (_table().slice(0, 0), r"The reference \(the pyarrow Table\) has no rows"),
+        (pa.table({}), r"The reference \(the pyarrow Table\) has no rows"),
+        (pl.DataFrame(), r"The reference \(the polars DataFrame\) has no rows"),
         ([1, 2], r"A table is asked for.*found builtins.list"),
         (pd.DataFrame({"a": [1, "x"]}), r"Cannot read the pandas DataFrame"),
         (pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), r"more than one column 'a'"),

@@ -12,6 +12,7 @@ from shelflife import durations
 from shelflife.check import seasons
 from shelflife.check.result import FalseAlarms
 from shelflife.errors import BadInput
+from shelflife.look import words
 
 # Without a time column one fixed question is asked, at this level.
 LEVEL = 0.01
@@ -62,8 +63,8 @@ class Asked:
         threshold = found.per_days / durations.days(bucket) / found.at_most
         if threshold <= 1.0:
             raise BadInput(
-                f"--false-alarms of {found.at_most:g} in {found.per_days:g} days allows one in every bucket of"
-                f" {durations.days(bucket):g} days; ask for fewer, or for a shorter --bucket."
+                f"--false-alarms of {found.at_most:g} in {words.days(found.per_days)} allows one in every bucket of"
+                f" {words.days(durations.days(bucket))}; ask for fewer, or for a shorter --bucket."
             )
         return found, threshold
 
@@ -71,17 +72,30 @@ class Asked:
 def read(
     *, time: str | None, prediction: str | None, score: Sequence[str] | str, outcome: str | None,
     text: Sequence[str] | str, id: str | None, segments: Sequence[str] | str, exclude: Sequence[str] | str,  # noqa: A002
-    bucket: str, season: str, tolerance: float, false_alarms: str | float | None, kinds: Mapping[str, str] | None,
+    bucket: str, season: str, tolerance: float | str, false_alarms: str | float | None, kinds: Mapping[str, str] | None,
     task: Any, audit: bool | int,
 ) -> Asked:  # fmt: skip
     """Check every option of `shelflife.check` by itself; raises `BadInput` naming the option."""
-    if not 0 < _number(tolerance) < 1:
-        raise BadInput(f"--tolerance asks for a share between 0 and 1, as 0.05; found {tolerance!r}.")
+    share = _number(str(tolerance).removesuffix("%")) / (100 if str(tolerance).endswith("%") else 1)
+    if not 0 < share < 1:
+        raise BadInput(f"--tolerance asks for a share between 0 and 1, as 0.05 or 5%; found {tolerance!r}.")
+    texts = {
+        "time": time, "prediction": prediction, "outcome": outcome, "id": id, "bucket": bucket, "season": season,
+        "task": task,
+    }  # fmt: skip
+    for option, given in texts.items():
+        if given is not None and not isinstance(given, str):
+            raise BadInput(f"--{option} asks for text; found {given!r}.")
+    for option, several in {"score": score, "text": text, "segments": segments, "exclude": exclude}.items():
+        if not isinstance(several, str) and not all(isinstance(name, str) for name in several):
+            raise BadInput(f"--{option} asks for names of columns; found {several!r}.")
+    if not isinstance(audit, bool | int) or audit < 0:
+        raise BadInput(f"--audit asks for yes or no, or how often to shuffle; found {audit!r}.")
     if season not in seasons.SEASONS:
         seasons.check(season, None)
     return Asked(
         time, prediction, names(score), outcome, names(text), id, names(segments), names(exclude), bucket, season,
-        float(tolerance), _false_alarms(false_alarms), dict(kinds or {}), task, 40 if audit is True else int(audit),
+        share, _false_alarms(false_alarms), dict(kinds or {}), task, 40 if audit is True else int(audit),
     )  # fmt: skip
 
 

@@ -32,23 +32,26 @@ def read(path: str | Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
-        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        what = getattr(error, "problem", None) or getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise BadInput(f"Cannot read {path}{where}: {what}. Asked for is YAML such as `tolerance: 0.05`.") from error
     if not isinstance(written, dict):
-        raise BadInput(f"{path} is to be a list of options, one `name: value` a line; found {type(written).__name__}.")
+        found = "nothing" if written is None else type(written).__name__
+        raise BadInput(f"{path} is to be a list of options, one `name: value` a line; found {found}.")
     lines: Any = written
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for given, value in written.items():
         name = str(given).replace("-", "_")
         line = lines.lc.key(given)[0] + 1
+        if name in {"reference", "current"}:
+            raise BadInput(f"{path}, line {line}: {name} is given on the command line, not here.")
         if name not in known:
             raise BadInput(f"{path}, line {line}: there is no option {given!r}. {nearest(name, known)}")
         if name in _LISTS and not isinstance(value, str | list):
             raise BadInput(f"{path}, line {line}: {given} is to be a name or a list of names; found {value!r}.")
         if name == "kinds" and not isinstance(value, dict):
             raise BadInput(f"{path}, line {line}: kinds is to be a kind for each column; found {value!r}.")
-        found[name] = value if not isinstance(value, dict) else {str(k): str(v) for k, v in value.items()}
-    return found
+        options[name] = value if not isinstance(value, dict) else {str(k): str(v) for k, v in value.items()}
+    return options
 
 
 def kinds(written: str) -> dict[str, str]:
@@ -58,7 +61,7 @@ def kinds(written: str) -> dict[str, str]:
     {'zip': 'category', 'age': 'numeric'}
     """
     found = {}
-    for pair in written.split(","):
+    for pair in filter(None, written.split(",")):
         name, sign, kind = pair.rpartition("=")
         if not sign:
             raise BadInput(f"--kinds asks for column=kind with commas, as zip=category; found {pair.strip()!r}.")

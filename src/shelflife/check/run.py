@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from shelflife import engines, tables
 from shelflife.check import asked as asking
@@ -25,10 +27,14 @@ from shelflife.check.spread import count, is_profile, learn, saved
 from shelflife.check.watching import Promise, Watched, audit, watch
 from shelflife.detect.betting import BETS, rows_to_detect
 from shelflife.errors import BadInput
-from shelflife.profile import roles
+from shelflife.look import words
+from shelflife.profile import numeric, roles
+from shelflife.profile.category import Category
 from shelflife.profile.counts import Profile
 from shelflife.profile.layout import Layout
+from shelflife.profile.numeric import Numeric
 from shelflife.profile.reference import Reference
+from shelflife.profile.residual import Residual
 
 # With fewer rows than would show a share that moved this far, nothing is said to be well.
 _COARSEST = 0.35
@@ -48,7 +54,7 @@ def check(
     exclude: Sequence[str] | str = (),
     bucket: str = "1d",
     season: str = "none",
-    tolerance: float = 0.05,
+    tolerance: float | str = 0.05,
     false_alarms: str | float | None = None,
     kinds: Mapping[str, str] | None = None,
     task: str | None = None,
@@ -81,7 +87,7 @@ def check(
     season
         ``day``, ``week`` or ``year``: each bucket is compared with the reference's buckets of the same phase.
     tolerance
-        How far a share may move before it matters.
+        How far a share may move before it matters, as ``0.05`` or ``5%``.
     false_alarms
         The budget: at most so many in so many days, as ``1/180d`` (the default); without a time column the level of
         the question, as ``0.01`` (the default).
@@ -147,14 +153,16 @@ def _read(reference: Any, current: Any, asked: Asked, engine: engines.Engine, fo
             (folder / "reference").mkdir()
             rows = stack.enter_context(tables.open_rows(reference, time=asked.time, folder=folder / "reference"))
             if rows.rows == 0:
-                raise BadInput(f"The reference {rows.source} has no rows. Give a table of what was good.")
+                raise BadInput(f"The reference ({rows.source}) has no rows. Give a table of what was good.")
             opened = learn(rows, asked.reference_options(), engine)
             name, zoned = rows.source, rows.zoned
             notes += rows.notes
-        elif asked.time and asked.time != opened.layout.time:
-            raise BadInput(f"The reference counts by {opened.layout.time!r}; found --time {asked.time!r}.")
+        else:
+            _agree(opened.layout, asked)
         layout = opened.layout
         seasons.check(asked.season, layout.bucket)
+        if not layout.parts:
+            raise BadInput(f"The reference ({name}) has no column left to compare. Exclude fewer.")
         notes += opened.notes
         counted = _profile(current)
         if counted is not None:
@@ -163,12 +171,55 @@ def _read(reference: Any, current: Any, asked: Asked, engine: engines.Engine, fo
             return _Sides(opened, counted, (name, _called(current)), zoned, (), tuple(notes))
         (folder / "current").mkdir()
         rows = stack.enter_context(tables.open_rows(current, time=layout.time, folder=folder / "current"))
-        broken, dropped, told = _compared(layout, rows, asked)
+        broken, dropped, told = _compared(opened.profile, rows, asked)
         found, untimed = count(layout, rows, dropped, engine)
+        if layout.outcome is not None and dropped & {*layout.outcome.columns} - {_truth(layout)}:
+            found = found.without(layout.outcome)  # what was predicted is not there to be judged
         notes += [note for note in (*rows.notes, *told) if note not in notes]
         if untimed:
             notes.append(f"{untimed:,} rows without a time were left out of {rows.source}.")
         return _Sides(opened, found, (name, rows.source), zoned or rows.zoned, tuple(broken), tuple(notes))
+
+
+def _agree(layout: Layout, asked: Asked) -> None:
+    """Raise `BadInput` where an option says otherwise than a reference that was counted before."""
+    part = layout.outcome
+    counted = {
+        "time": layout.time,
+        "prediction": getattr(part, "prediction", None),
+        "outcome": getattr(part, "outcome", None),
+        "score": getattr(part, "scores", ()),
+        "segments": tuple(dict.fromkeys(segment.column for segment in layout.segments)),
+    }
+    for option, found in counted.items():
+        given = getattr(asked, option)
+        if given and given != found:
+            has = f"{option} {_named(found)}" if found else f"no {option}"
+            raise BadInput(
+                f"The reference was counted before, with {has}; found --{option} {_named(given)}. Leave the option out,"
+                " or count the reference anew with it."
+            )
+    kinds = {other.name: other.kind for other in layout.parts}
+    for column in (*asked.exclude, *([asked.id] if asked.id else [])):
+        if column in kinds:
+            raise BadInput(
+                f"The reference was counted before, with the column {column!r}, which --exclude or --id leaves out."
+                " Count the reference anew without it."
+            )
+    for column, kind in {**dict.fromkeys(asked.text, "text"), **asked.kinds}.items():
+        if kinds.get(column) != kind:
+            has = f"{column!r} as {kinds[column]}" if column in kinds else f"no column {column!r}"
+            raise BadInput(
+                f"The reference was counted before, with {has}; found {kind}. Count the reference anew to change it."
+            )
+
+
+def _named(names: Any) -> str:
+    return repr(names) if isinstance(names, str) else ", ".join(repr(name) for name in names)
+
+
+def _truth(layout: Layout) -> str | None:
+    return layout.outcome.outcome if layout.outcome is not None else None
 
 
 def _profile(current: Any) -> Profile | None:
@@ -181,11 +232,13 @@ def _called(data: Any) -> str:
     return str(data) if isinstance(data, str | Path) else f"the {type(data).__name__}"
 
 
-def _compared(layout: Layout, rows: tables.Rows, asked: Asked) -> tuple[list[Finding], set[str], list[str]]:
+def _compared(reference: Profile, rows: tables.Rows, asked: Asked) -> tuple[list[Finding], set[str], list[str]]:
     """Findings of columns that are gone or of another type, columns not to be counted, and what else is to be told."""
-    broken, dropped = [], set()
+    layout = reference.layout
+    broken: list[Finding] = []
+    dropped: set[str] = set()
     notes = []
-    outcome = layout.outcome.outcome if layout.outcome is not None else None
+    outcome = _truth(layout)
     have = {field.name: field.type for field in rows.schema}
     for part, _ in layout.find():
         for column in part.columns:
@@ -199,16 +252,50 @@ def _compared(layout: Layout, rows: tables.Rows, asked: Asked) -> tuple[list[Fin
                     broken.append(_broken("SL102", column, says.missing_column(column), rows.rows))
                 continue
             found = have[column]
-            if part.kind != "outcome" and not roles.fits(part.kind, found):
+            if not (_plays(part, column, found) if part is layout.outcome else roles.fits(part.kind, found)):
                 dropped.add(column)
-                broken.append(_broken("SL103", column, says.type_changed(column, part.kind, str(found)), rows.rows))
+                if _all_missing(rows, column):
+                    continue  # a column of nothing has no type of its own; that it is missing will be found
+                held = "nothing" if _held_nothing(reference, part) else part.kind
+                broken.append(_broken("SL103", column, says.type_changed(column, held, str(found)), rows.rows))
     known = {*layout.columns, *asked.exclude, asked.id}
-    fresh = [name for name in have if name not in known]
+    fresh = [name for name, kind in have.items() if name not in known and roles.family(kind) is not None]
     if fresh:
         shown = ", ".join(repr(name) for name in fresh[:5])
         more = f" and {len(fresh) - 5} more" if len(fresh) > 5 else ""
         notes.append(f"The current data has columns that the reference does not compare: {shown}{more}.")
     return broken, dropped, notes
+
+
+def _plays(part: Any, column: str, found: pa.DataType) -> bool:
+    """Whether a column of this type can be a prediction, score or outcome."""
+    if isinstance(part, Residual) or column in part.scores:
+        return roles.fits("numeric", found)
+    return pa.types.is_null(found) or roles.family(found) not in {None, "vector"}
+
+
+def _all_missing(rows: tables.Rows, column: str) -> bool:
+    return all(batch.column(0).null_count == batch.num_rows for batch in rows.batches([column]))
+
+
+def _held_nothing(reference: Profile, part: Any) -> bool:
+    """Whether a column of the reference was all missing."""
+    if isinstance(part, Category):
+        return not part.values
+    return isinstance(part, Numeric) and not reference.of(part)[:, numeric.LOW_INFINITY :].any()
+
+
+def _strange_scores(current: Profile) -> list[Finding]:
+    """Findings of scores that are no chances any more."""
+    layout = current.layout
+    found = []
+    for part, _ in layout.find():
+        if isinstance(part, Numeric) and part.name in getattr(layout.outcome, "scores", ()) and len(current.rows):
+            lows, highs = current.extremes_of(part)
+            low, high = float(lows.min()), float(highs.max())
+            if low < -1e-6 or (high > 1 + 1e-6 and np.isfinite(high)):
+                found.append(_broken("SL103", part.name, says.no_chance(part.name, low, high), int(current.rows.sum())))
+    return found
 
 
 def _broken(code: str, column: str, words: str, rows: int) -> Finding:
@@ -237,12 +324,21 @@ def _answer(sides: _Sides, asked: Asked) -> Check:
     rung = [
         f for f in findings.of_alarms(promise, watched, current, moment) if f.column not in left_out or not f.column
     ]
-    found = tuple(findings.ordered([*sides.broken, *rung]))
+    found = tuple(findings.ordered([*sides.broken, *_strange_scores(current.whole()), *rung]))
     whole = current.whole()
     rows = int(whole.rows.sum())
-    sees, needed = _power(promise, threshold, rows)
+    known = _known(own, whole, asked.season)
+    sees, needed = _power(promise, threshold, int(whole.rows[known].sum()))
+    notes = list(sides.notes)
+    if not known.all():
+        notes.append(
+            f"{np.sum(~known):,} of {words.plural(len(known), 'bucket')} lie in a phase of the {asked.season} that the"
+            " reference has no bucket of: they were counted but not watched."
+        )
     judged = performance(own, current, _limit_of(promise, watched), moment)
     verdict, why = _verdict(found, rows, sees, asked, judged)
+    if rows and not known.any():
+        why = says.no_phase(asked.season)
     columns = compare.columns(own, current, moment, {name for name in left_out if name})
     last = whole.buckets[-1] + (layout.bucket or 0) if len(whole.buckets) else 0
     start, end = (moment(int(whole.buckets[0])), moment(int(last))) if len(whole.buckets) else (None, None)
@@ -269,10 +365,18 @@ def _answer(sides: _Sides, asked: Asked) -> Check:
         audit=_audit(sides, asked, threshold),
         reference=sides.names[0],
         current=sides.names[1],
-        notes=sides.notes,
+        notes=tuple(notes),
         engine="",
         seconds=0.0,
     )
+
+
+def _known(reference: Profile, whole: Profile, season: str) -> NDArray[np.bool_]:
+    """Which buckets lie in a phase of the season that the reference has a bucket of."""
+    length = reference.layout.bucket
+    phase, _ = seasons.phases(whole.buckets, season, length)
+    there, _ = seasons.phases(reference.whole().buckets, season, length)
+    return np.isin(phase, there)
 
 
 def _power(promise: Promise, threshold: float, rows: int) -> tuple[float | None, int | None]:
@@ -312,11 +416,8 @@ def _verdict(
         return "fail", None
     if rows == 0 or sees is None or sees > _COARSEST:
         return "unknown", None
-    if asked.outcome and judged and all(row.observed is None and row.estimated is None for row in judged):
-        return "unknown", (
-            "Performance is unknown: no outcome is known yet, and there are no scores to estimate it from. The inputs"
-            " have not changed by more than the tolerance."
-        )
+    if asked.outcome and all(row.observed is None and row.estimated is None for row in judged):
+        return "unknown", says.unjudged(known_before=any(row.reference is not None for row in judged))
     return "pass", None
 
 

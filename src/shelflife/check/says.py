@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,11 @@ def finding(
     if code == "SL301":
         what = "predictions are off by" if number else "predictions are wrong"
         said = f"{what} {now} on average" if number else f"{now} of predictions are wrong"
-        return _sentence(f"{start}{said}{where}, against {then} in the reference; promised is at most {most}.")
+        never = " None is right: look whether predictions and outcomes are still spelt alike."
+        return _sentence(
+            f"{start}{said}{where}, against {then} in the reference; promised is at most {most}."
+            f"{never if not number and observed > 0.9999 else ''}"
+        )
     if code == "SL302":
         said = f"predictions can be expected to be off by {now} on average" if number else (
             f"{now} of predictions can be expected to be wrong"
@@ -66,6 +71,12 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
+def means(then: float, now: float) -> str:
+    """What the mean of a column was and is; nothing where it hardly moved."""
+    before, after = words.number(then), words.number(now)
+    return "" if before == after or not math.isfinite(then + now) else f" Its mean is {after}; it was {before}."
+
+
 def missing_column(column: str) -> str:
     """A column of the reference that the current data lacks."""
     return f"The column {column!r} is gone: the reference has it, the current data does not."
@@ -73,7 +84,33 @@ def missing_column(column: str) -> str:
 
 def type_changed(column: str, kind: str, found: str) -> str:
     """A column whose type no longer fits."""
-    return f"The column {column!r} was {kind} and now holds {found}; it cannot be compared."
+    before = "held nothing in the reference" if kind == "nothing" else f"was {kind}"
+    return f"The column {column!r} {before} and now holds {found}; it cannot be compared."
+
+
+def no_chance(column: str, low: float, high: float) -> str:
+    """Scores that are no probabilities."""
+    return (
+        f"The score {column!r} now goes from {words.number(low)} to {words.number(high)}; it was a chance, from 0 to 1."
+    )
+
+
+def no_phase(season: str) -> str:
+    """That the reference and the current data share no phase of the season."""
+    return (
+        f"Nothing can be said: the reference has no bucket in the phases of the {season} that the current data lies in."
+        f" Give a reference of a whole {season}, or leave out --season."
+    )
+
+
+def unjudged(*, known_before: bool) -> str:
+    """That there is nothing to judge performance by."""
+    why = (
+        "no outcome is known yet, and there are no scores to estimate it from"
+        if known_before
+        else "the reference has no known outcome to compare with"
+    )
+    return f"Performance is unknown: {why}. The inputs have not changed by more than the tolerance."
 
 
 def verdict(
@@ -89,11 +126,9 @@ def verdict(
         return (
             f"{first} {looked}{f'; about {needed:,} rows would do' if needed else '; the reference has too few rows'}."
         )
-    power = ""
-    if sees is not None:
-        power = f" A share that moved by {words.points(sees)} would have shown."
     if verdict == "pass":
-        return f"Nothing has changed by more than the tolerance. {looked}.{power}"
+        least = words.points(sees or 0.0)
+        return f"No change was found; a share that moved by {least} or more would have shown. {looked}."
     harm = sum(finding.severity == "page" for finding in findings)
     counted = [words.plural(harm, "finding of harm", "findings of harm")] if harm else []
     if len(findings) > harm:
@@ -117,4 +152,5 @@ def budget(found: FalseAlarms) -> str:
     """The stated budget in words."""
     if found.per_days is None:
         return f"at most {words.share(found.at_most)} of such checks ring though nothing has changed"
-    return f"at most {words.number(found.at_most)} false alarm in {words.days(found.per_days)}"
+    alarms = "false alarm" if found.at_most <= 1 else "false alarms"
+    return f"at most {words.number(found.at_most)} {alarms} in {words.days(found.per_days)}"

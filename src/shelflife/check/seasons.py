@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from shelflife import durations
 from shelflife.errors import BadInput
+from shelflife.look import words
 
 SEASONS = ("none", "day", "week", "year")
 
@@ -24,8 +25,8 @@ def check(season: str, bucket: int | None) -> None:
         raise BadInput(f"--season {season} needs a time column: name it with --time.")
     if bucket > _LONGEST[season]:
         raise BadInput(
-            f"--season {season} needs buckets of at most {durations.days(_LONGEST[season]):g} days; asked for is a"
-            f" --bucket of {durations.days(bucket):g} days."
+            f"--season {season} needs buckets of at most {words.days(durations.days(_LONGEST[season]))}; asked for is a"
+            f" --bucket of {words.days(durations.days(bucket))}."
         )
 
 

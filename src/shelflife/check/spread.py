@@ -33,7 +33,7 @@ def opened(reference: Any, options: dict[str, Any], engine: Engine, folder: Path
     folder.mkdir()
     with tables.open_rows(reference, time=options["time"], folder=folder) as rows:
         if rows.rows == 0:
-            raise BadInput(f"The reference {rows.source} has no rows. Give a table of what was good.")
+            raise BadInput(f"The reference ({rows.source}) has no rows. Give a table of what was good.")
         return learn(rows, options, engine)
 
 

@@ -113,7 +113,7 @@ class Streams:
     _flip: NDArray[np.bool_]
     _waiting: NDArray[np.bool_]
     _complete: NDArray[np.bool_]
-    _outcome: int
+    _states: tuple[Ints, Ints, Ints]
 
     @property
     def shares(self) -> int:
@@ -130,9 +130,8 @@ class Streams:
         rows = np.asarray(counts @ self._rows)
         if self._waiting.any() or self._complete.any():
             hits = np.clip(hits, 0.0, np.where(self._waiting | self._complete, rows, np.inf))
-            states = counts[:, self._outcome : self._outcome + 3]
-            total = np.maximum(states.sum(axis=1), 1.0)
-            waits, done = states[:, residual.NO_OUTCOME] / total, states[:, residual.KNOWN] / total
+            total, waiting, known = (counts[:, cells].sum(axis=1) for cells in self._states)
+            waits, done = waiting / np.maximum(total, 1.0), known / np.maximum(total, 1.0)
             kept = np.ones(hits.shape)
             if not reference:
                 kept[:, self._waiting] = waits[:, None]
@@ -149,6 +148,8 @@ def build(reference: Profile, tolerance: float) -> Streams:
     shares = [share for part, place in layout.find() for share in _shares(part, place, whole)]
     if isinstance(layout.outcome, residual.Residual):
         shares += _expected(layout.outcome, layout)
+    if isinstance(layout.outcome, joint.Joint):
+        shares += _truths(layout.outcome, layout.place(layout.outcome).counts.start)
     graded = list(_graded(reference))
     streams, of, flip = [], [], []
     for index, share in enumerate(shares):
@@ -173,8 +174,41 @@ def build(reference: Profile, tolerance: float) -> Streams:
         np.array(flip, dtype=bool),
         np.array([share.only == "waiting" for share in shares], dtype=bool),
         np.array([share.only == "complete" for share in shares], dtype=bool),
-        layout.place(layout.outcome).counts.start if layout.outcome else 0,
+        _states(layout),
     )
+
+
+def _states(layout: Layout) -> tuple[Ints, Ints, Ints]:
+    """The cells that count each row once by whether its outcome is known: all, those that wait, those known."""
+    part = layout.outcome
+    none = np.empty(0, dtype=np.int64)
+    if part is None:
+        return none, none, none
+    start = layout.place(part).counts.start
+    if isinstance(part, residual.Residual):
+        states = start + np.arange(3)
+        return states, states[[residual.NO_OUTCOME]], states[[residual.KNOWN]]
+    cells = _confusion(part, start)
+    return cells.ravel(), cells[:, -1], cells[:, :-1].ravel()
+
+
+def _confusion(part: joint.Joint, start: int) -> Ints:
+    """The cells of what was said (rows) and what was true (columns; the last is not known yet)."""
+    scored, shape, _ = part.shapes
+    found: Ints = np.arange(int(np.prod(shape))).reshape(shape) + start + int(np.prod(scored))
+    return found
+
+
+def _truths(part: joint.Joint, start: int) -> Iterator[Share]:
+    """How often each class turns out true, of buckets whose outcomes are all in: what is late is seldom typical."""
+    if part.outcome is None:
+        return
+    cells = _confusion(part, start)
+    rows = tuple(cells[:, :-1].ravel().tolist())
+    # Of two classes one says it all.
+    for place, word in list(enumerate(part.classes))[1 if len(part.classes) == 2 else 0 :]:
+        true = tuple((int(cell), 1.0) for cell in cells[:, place])
+        yield Share("SL202", part.outcome, f"of outcomes are {word!r}", true, rows, both=True, only="complete")
 
 
 def _matrix(columns: list[tuple[tuple[int, float], ...]], size: int) -> Any:
@@ -233,7 +267,7 @@ def _numeric(
     everything = tuple(range(start, start + part.cells))
     if missing:
         absent = ((start + numeric.NULL, 1.0), (start + numeric.NAN, 1.0))
-        yield Share("SL101", column, "of values are missing", absent, everything, both=False)
+        yield Share("SL101", column, "of values are missing", absent, everything, both=True)
         infinite = ((start + numeric.LOW_INFINITY, 1.0), (start + part.cells - 1, 1.0))
         yield Share("SL105", column, "of values are infinite", infinite, everything, both=False)
     for edge in _thresholds(part, counts):
@@ -259,7 +293,7 @@ def _thresholds(part: numeric.Numeric, counts: Ints) -> list[int]:
 def _category(part: category.Category, start: int) -> Iterator[Share]:
     everything = tuple(range(start, start + part.cells))
     rows = everything[1:]
-    yield Share("SL101", part.name, "of values are missing", ((start, 1.0),), everything, both=False)
+    yield Share("SL101", part.name, "of values are missing", ((start, 1.0),), everything, both=True)
     if not part.open:
         unseen = (float(part.novelty[0]), float(part.novelty[1])) if part.novelty[0] else None
         yield Share("SL104", part.name, "of values were never seen in the reference",
@@ -277,7 +311,7 @@ def _category(part: category.Category, start: int) -> Iterator[Share]:
 def _text(part: text.Text, start: int) -> Iterator[Share]:
     everything = (start + text.NULL, start + text.EMPTY, start + text.DOCUMENTS)
     documents = (start + text.DOCUMENTS,)
-    yield Share("SL101", part.name, "of texts are missing", ((start + text.NULL, 1.0),), everything, both=False)
+    yield Share("SL101", part.name, "of texts are missing", ((start + text.NULL, 1.0),), everything, both=True)
     yield Share("SL106", part.name, "of texts are empty", ((start + text.EMPTY, 1.0),), everything[1:], both=False)
     unseen = ((start + text.UNSEEN, 1.0 / text.PARTS),)
     novelty = (float(part.novelty[0]), float(part.novelty[1])) if part.novelty[0] else None

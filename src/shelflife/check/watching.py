@@ -27,6 +27,8 @@ class Promise:
 
     Attributes
     ----------
+    reference
+        What it was made from.
     streams
         What is watched.
     limits
@@ -35,6 +37,7 @@ class Promise:
         None, day, week or year.
     """
 
+    reference: Profile
     streams: Streams
     limits: Limits
     season: str
@@ -66,7 +69,7 @@ class Promise:
         limits = promising.together(parts)
         # A promise that cannot be broken takes no share of the budget.
         weights = np.where((limits.upper < _MOST).any(axis=0), streams.weights, 0.0)
-        return cls(dataclasses.replace(streams, weights=weights), limits, season)
+        return cls(reference, dataclasses.replace(streams, weights=weights), limits, season)
 
     def detector(self, threshold: float) -> Detector:
         """A detector of all streams before the first bucket."""

@@ -52,3 +52,6 @@ def main() -> None:
     except ShelflifeError as error:
         typer.echo(f"shelflife: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a closed pipe
+        typer.echo(f"shelflife: Cannot write the answer: {error.strerror}.", err=True)
+        sys.exit(2)

@@ -35,7 +35,7 @@ Kinds = Annotated[
 ]
 Task = Annotated[str | None, _roles("classification or regression; inferred and said.")]
 Season = Annotated[str | None, _promise("day, week, year or none (default): what a bucket is compared with.")]
-Tolerance = Annotated[float | None, _promise("How far a share may move before it matters; 0.05 by default.")]
+Tolerance = Annotated[str | None, _promise("How far a share may move before it matters; 0.05 by default.")]
 FalseAlarms = Annotated[
     str | None, _promise("The budget: 1/180d by default; without a time column a level, 0.01 by default.")
 ]
@@ -96,7 +96,11 @@ def check(
         return checked(reference, current, **options)
 
     files = {"Report": (report, _report)}
-    raise typer.Exit(answer(work, _print, files=files, json=json, status=lambda result: result.exit_code))
+    raise typer.Exit(
+        answer(
+            work, _print, files=files, json=json, status=lambda result: result.exit_code, inputs=(reference, current)
+        )
+    )
 
 
 def _report(result: Check) -> str:
@@ -170,9 +174,9 @@ def _performance(rows: list[Any]) -> Any:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Performance", no_wrap=True)
     for heading in ("Reference", "Observed", "Estimated", "90 % interval", "Promised"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right")
     for row in rows:
-        ends = "" if row.low is None else f"{_number(row.low)} to {_number(row.high)}"
+        ends = "" if row.low is None else f"{_number(row.low)}–{_number(row.high)}"
         values = [_number(value) for value in (row.reference, row.observed, row.estimated)]
         table.add_row(row.metric.replace("_", " "), *values, ends, _number(row.limit))
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ def answer(
     files: Mapping[str, tuple[Path | None, Callable[[Any], str]]],
     json: str | None,
     status: Callable[[Any], int],
+    inputs: Iterable[str] = (),
 ) -> int:
     """Do the work, write what was asked for and print the answer; the exit status.
 
@@ -55,11 +56,16 @@ def answer(
         Where the JSON goes; ``-`` is standard output, and everything else then goes to standard error.
     status
         What the command ends with.
+    inputs
+        What is read, and so must not be written over.
     """
     if json not in (None, "-"):
         files = {**files, "JSON": (Path(str(json)), lambda result: str(result.to_json()))}
-    for path, _ in files.values():
-        check_writable(path)
+    asked = [path for path, _ in files.values() if path is not None]
+    for path in asked:
+        check_writable(path, inputs)
+    if len({path.resolve() for path in asked}) < len(asked):
+        raise BadInput(f"Two results cannot be written to one file; found {', '.join(map(str, asked))}.")
     from rich.console import Console
 
     # With the JSON on standard output everything else, workers' prints too, goes to standard error.
@@ -95,8 +101,10 @@ def complain(error: ShelflifeError) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"shelflife: {error}", markup=False)
 
 
-def check_writable(path: Path | None) -> None:
+def check_writable(path: Path | None, inputs: Iterable[str] = ()) -> None:
     """Raise `BadInput` where a file cannot be, before the work is done."""
+    if path is not None and path.exists() and any(Path(read).exists() and path.samefile(read) for read in inputs):
+        raise BadInput(f"Cannot write {str(path)!r}: it is what is read. Name another file.")
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
         raise BadInput(f"Cannot write {str(path)!r}: {'it is a folder' if path.is_dir() else 'its folder is missing'}.")
 

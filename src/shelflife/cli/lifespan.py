@@ -98,7 +98,7 @@ def lifespan(
 def run(history: str, options: dict[str, Any], *, report: Path | None, badge: Path | None, json: str | None) -> int:
     """Measure, write what was asked for and print the answer; the exit status."""
     files = {"Report": (report, _report), "Badge": (badge, _badge)}
-    return answer(lambda: _measure(history, options), _print, files=files, json=json, status=_status)
+    return answer(lambda: _measure(history, options), _print, files=files, json=json, status=_status, inputs=(history,))
 
 
 def _report(result: Lifespan) -> str:

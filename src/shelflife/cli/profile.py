@@ -28,6 +28,7 @@ Score = Annotated[str | None, _roles("Column of scores from 0 to 1, or one per c
 Outcome = Annotated[str | None, _roles("Column of what turned out true.")]
 Text = Annotated[str | None, _roles("Columns of free text, with commas.")]
 Segments = Annotated[str | None, _roles("Columns by whose commonest values rows are also counted apart, with commas.")]
+Kinds = Annotated[str | None, _roles("Kinds where values do not say them: zip=category,age=numeric.")]
 Task = Annotated[str | None, _roles("classification or regression; inferred and said.")]
 Engine = Annotated[str, _running("threads, processes, dask[=ADDRESS], ray or spark.")]
 Jobs = Annotated[int | None, _running("Workers at once; as many as there are cores.")]
@@ -46,6 +47,7 @@ def profile(
     outcome: Outcome = None,
     text: Text = None,
     segments: Segments = None,
+    kinds: Kinds = None,
     task: Task = None,
     engine: Engine = "threads",
     jobs: Jobs = None,
@@ -56,13 +58,15 @@ def profile(
 
     Exit status: 0 done, 2 bad input.
     """
-    learnt = {
+    learnt: dict[str, Any] = {
         "time": time, "bucket": bucket, "exclude": names(exclude) or (), "prediction": prediction,
         "score": names(score) or (), "outcome": outcome, "segments": names(segments) or (), "task": task,
-        "kinds": dict.fromkeys(names(text) or (), "text"),
     }  # fmt: skip
     try:
-        check_writable(out)
+        from shelflife.check import config
+
+        learnt["kinds"] = {**dict.fromkeys(names(text) or (), "text"), **config.kinds(kinds or "")}
+        check_writable(out, () if merge else [*data, *([reference] if reference else [])])
         if merge:
             made = _merged(data)
         else:
@@ -84,7 +88,16 @@ def _merged(paths: list[str]) -> Profile:
     from shelflife.profile import Profile
     from shelflife.profile.counts import merged
 
-    return merged([Profile.open(path) for path in paths])
+    profiles: list[Profile] = []
+    for path in paths:
+        found = Profile.open(path)
+        twin = next((other for other, known in zip(paths, profiles, strict=False) if known == found), None)
+        if twin is not None and found.rows.sum():
+            raise BadInput(
+                f"{path} counts exactly what {twin} does: its rows would count twice. Give each profile once."
+            )
+        profiles.append(found)
+    return merged(profiles)
 
 
 def _counted(

@@ -102,6 +102,13 @@ class Profile:
         first = int(self.buckets.min()) if len(self.buckets) else 0
         return _collapsed(Profile(self.layout, self.segments, np.full_like(self.buckets, first), *_values(self)))
 
+    def without(self, part: Part) -> Profile:
+        """The same with nothing counted in one part, as if its columns had not been there."""
+        place = self.layout.place(part)
+        counts, sums = self.counts.copy(), self.sums.copy()
+        counts[:, place.counts], sums[:, place.sums] = 0, 0.0
+        return Profile(self.layout, self.segments, self.buckets, self.rows, counts, sums, self.lows, self.highs)
+
     def of(self, part: Part) -> Ints:
         """The counts of one part, shape (groups, its cells)."""
         return self.counts[:, self.layout.place(part).counts]
@@ -130,7 +137,14 @@ class Profile:
                 else pa.nulls(len(matrix))
             )
         packed = zlib.compress(self.layout.to_json().encode())
-        return pa.table(columns).replace_schema_metadata({"format": _FORMAT, "layout": packed})
+        checksum = f"{self._checksum():08x}"
+        return pa.table(columns).replace_schema_metadata({"format": _FORMAT, "layout": packed, "checksum": checksum})
+
+    def _checksum(self) -> int:
+        found = 0
+        for name in _ARRAYS:
+            found = zlib.crc32(np.ascontiguousarray(getattr(self, name)).tobytes(), found)
+        return found
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> Profile:
@@ -138,7 +152,10 @@ class Profile:
         metadata = table.schema.metadata or {}
         if metadata.get(b"format") != _FORMAT:
             raise BadInput("A profile is asked for; this table is none. Make one with `shelflife profile DATA --out`.")
-        layout = Layout.from_json(zlib.decompress(metadata[b"layout"]).decode())
+        try:
+            layout = Layout.from_json(zlib.decompress(metadata[b"layout"]).decode())
+        except (zlib.error, UnicodeDecodeError, ValueError, KeyError) as error:
+            raise BadInput("The profile is damaged: what it counts cannot be read. Make it again.") from error
         table = table.combine_chunks()
         arrays = [table[name].to_numpy().astype(np.int64) for name in ("segment", "bucket", "rows")]
         counts, sums, extremes = layout.widths
@@ -151,7 +168,13 @@ class Profile:
                 matrices.append(np.asarray(flat, dtype=kind).reshape(len(table), width))
             else:
                 matrices.append(np.empty((len(table), 0), dtype=kind))
-        return cls(layout, *arrays, *matrices)
+        found = cls(layout, *arrays, *matrices)
+        if metadata.get(b"checksum") != f"{found._checksum():08x}".encode():
+            raise BadInput(
+                "The profile is damaged, or of another version: its counts do not fit its checksum. Make it again with"
+                " `shelflife profile`."
+            )
+        return found
 
     def to_bytes(self, *, notes: str = "") -> bytes:
         """The profile as one compressed Arrow file in memory, to send; with notes for whoever opens it."""

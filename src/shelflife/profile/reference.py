@@ -117,7 +117,7 @@ class Reference:
             raise BadInput(f"--bucket asks for at least a minute; found {bucket!r}.")
         asked.check(source.schema.names, source.source)
         if source.rows == 0:
-            raise BadInput(f"The reference {source.source} has no rows. Give a table of what was good.")
+            raise BadInput(f"The reference ({source.source}) has no rows. Give a table of what was good.")
         _check_types(source.schema, asked)
         layout, notes = _layout(source, asked, length)
         if counting is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -169,12 +170,12 @@ def joint_of(roles: Roles, sample: pa.Table) -> tuple[joint.Joint, tuple[str, ..
     """How what was said and what was true are counted for a classifier, and what was inferred."""
     for name in roles.scores:
         _check_chances(name, sample[name])
-    tally: dict[str, int] = {}
-    for column in (roles.outcome, roles.prediction):
-        if column is None:
-            continue
-        for word, count in _tallied(sample[column]).items():
-            tally[word] = tally.get(word, 0) + count
+    true, said = (Counter() if c is None else _tallied(sample[c]) for c in (roles.outcome, roles.prediction))
+    _check_common(roles, true, said)
+    tally = true + said
+    notes: tuple[str, ...] = ()
+    if roles.outcome is not None and not true:
+        notes = (f"No outcome is known in the reference ({roles.outcome!r}), so no error can be watched.",)
     if len(roles.scores) > 1:
         classes = list(_classes_of_scores(roles.scores, sorted(tally)))
         if twice := [word for word in dict.fromkeys(classes) if classes.count(word) > 1][:1]:
@@ -185,14 +186,24 @@ def joint_of(roles: Roles, sample: pa.Table) -> tuple[joint.Joint, tuple[str, ..
         classes = ["0", "1"]
     if len(roles.scores) > 1:
         form: Form = "classes"
-        return joint.Joint(roles.prediction, roles.outcome, roles.scores, tuple(classes), None, form), ()
+        return joint.Joint(roles.prediction, roles.outcome, roles.scores, tuple(classes), None, form), notes
     if not roles.scores:
-        return joint.Joint(roles.prediction, roles.outcome, (), tuple(classes), None, "none"), ()
+        return joint.Joint(roles.prediction, roles.outcome, (), tuple(classes), None, "none"), notes
     if len(classes) == 1:
         classes = sorted({*classes, "0", "1"} if classes[0] in "01" else {*classes, f"not {classes[0]}"}, key=_order)
-    form, positive, said = _meaning(roles, classes, sample)
+    form, positive, meant = _meaning(roles, classes, sample)
     made = joint.Joint(roles.prediction, roles.outcome, roles.scores, tuple(classes), positive, form)
-    return made, (said,) if said else ()
+    return made, (*notes, meant) if meant else notes
+
+
+def _check_common(roles: Roles, true: Counter[str], said: Counter[str]) -> None:
+    """Raise `BadInput` where predictions and outcomes are spelt so differently that none could ever be right."""
+    if true and said and not true.keys() & said.keys():
+        shown = [", ".join(repr(word) for word, _ in counts.most_common(3)) for counts in (said, true)]
+        raise BadInput(
+            f"The prediction {roles.prediction!r} says {shown[0]} and the outcome {roles.outcome!r} {shown[1]}: they"
+            " have no value in common, so every prediction would be wrong. Give both in the same words."
+        )
 
 
 def _meaning(roles: Roles, classes: list[str], sample: pa.Table) -> tuple[Form, str | None, str | None]:
@@ -234,6 +245,10 @@ def _equals(column: pa.ChunkedArray, word: str) -> Any:
 
 def _classes_of_scores(scores: Sequence[str], known: Sequence[str]) -> Iterable[str]:
     """The class that each score column is named after: ``score_card`` and ``p(card)`` both name ``card``."""
+    if not known:  # nothing is known of the classes but these names
+        start = len(os.path.commonprefix(list(scores)))  # noqa: RUF071 - of names, not paths
+        yield from (name[start:] or name for name in scores)
+        return
     for place, name in enumerate(scores):
         named = [word for word in known if word and (name == word or name.endswith((word, f"{word})", f"{word}]")))]
         if named:
@@ -247,10 +262,10 @@ def _classes_of_scores(scores: Sequence[str], known: Sequence[str]) -> Iterable[
             )
 
 
-def _tallied(column: pa.ChunkedArray) -> dict[str, int]:
+def _tallied(column: pa.ChunkedArray) -> Counter[str]:
     codes, words = category.encoded(column.combine_chunks())
     counts = np.bincount(codes[codes >= 0], minlength=len(words))
-    return {word: int(count) for word, count in zip(words.to_pylist(), counts, strict=True) if count}
+    return Counter({word: int(count) for word, count in zip(words.to_pylist(), counts, strict=True) if count})
 
 
 def _order(word: str) -> tuple[bool, float, str]:

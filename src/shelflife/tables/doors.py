@@ -104,6 +104,8 @@ def open_source(
             f" {type(data).__module__}.{type(data).__name__}. A lazy frame must be collected first."
         )
     name = f"the {type(data).__module__.split('.')[0]} {type(data).__name__}"
+    if not len(getattr(data, "columns", "some")):
+        raise BadInput(f"There are no columns in {name}. Give a table of what is to be compared.")
     _check_zones_of_objects(data, time, name)
     spool = folder / SPOOL
     try:
@@ -254,6 +256,8 @@ def converted(column: str, kind: str) -> str:
     name = quoted(column)
     if kind.startswith(_AS_DOUBLE):
         return f"CAST({name} AS DOUBLE)"
+    if kind == "INTERVAL":  # what pandas' timedelta becomes
+        return f"epoch({name})"
     if kind in {"FLOAT", "DOUBLE"}:
         return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END"
     return f"CAST({name} AS VARCHAR)" if kind == "UUID" or kind.startswith("ENUM") else name
@@ -262,6 +266,8 @@ def converted(column: str, kind: str) -> str:
 def check_times(table: pa.Table, time: str, kind: str, source: str) -> bool:
     """Whether the times are zoned; raises for times that do not parse, mix zones or lie beyond the calendar."""
     times = table[TIME]
+    if not len(times):
+        return kind == ZONED
     untimed = times.null_count
     zoned = kind == ZONED
     if WRITTEN in table.column_names:
