@@ -71,7 +71,7 @@ class Engine:
         return self.name
 
 
-def parse(written: str, jobs: int | None) -> Engine:
+def parse(written: str, jobs: Any) -> Engine:
     """The engine that ``processes``, ``threads``, ``dask``, ``dask=ADDRESS``, ``ray`` or ``spark`` names.
 
     Examples

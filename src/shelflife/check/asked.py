@@ -73,7 +73,7 @@ def read(
     *, time: str | None, prediction: str | None, score: Sequence[str] | str, outcome: str | None,
     text: Sequence[str] | str, id: str | None, segments: Sequence[str] | str, exclude: Sequence[str] | str,  # noqa: A002
     bucket: str, season: str, tolerance: float | str, false_alarms: str | float | None, kinds: Mapping[str, str] | None,
-    task: Any, audit: bool | int,
+    task: Any, audit: Any,
 ) -> Asked:  # fmt: skip
     """Check every option of `shelflife.check` by itself; raises `BadInput` naming the option."""
     share = _number(str(tolerance).removesuffix("%")) / (100 if str(tolerance).endswith("%") else 1)
@@ -84,12 +84,12 @@ def read(
         "task": task,
     }  # fmt: skip
     for option, given in texts.items():
-        if given is not None and not isinstance(given, str):
+        if not isinstance(given, str | None):
             raise BadInput(f"--{option} asks for text; found {given!r}.")
     for option, several in {"score": score, "text": text, "segments": segments, "exclude": exclude}.items():
         if not isinstance(several, str) and not all(isinstance(name, str) for name in several):
             raise BadInput(f"--{option} asks for names of columns; found {several!r}.")
-    if not isinstance(audit, bool | int) or audit < 0:
+    if not isinstance(audit, int) or audit < 0:
         raise BadInput(f"--audit asks for yes or no, or how often to shuffle; found {audit!r}.")
     if season not in seasons.SEASONS:
         seasons.check(season, None)

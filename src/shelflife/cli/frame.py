@@ -61,11 +61,11 @@ def answer(
     """
     if json not in (None, "-"):
         files = {**files, "JSON": (Path(str(json)), lambda result: str(result.to_json()))}
-    asked = [path for path, _ in files.values() if path is not None]
-    for path in asked:
-        check_writable(path, inputs)
-    if len({path.resolve() for path in asked}) < len(asked):
-        raise BadInput(f"Two results cannot be written to one file; found {', '.join(map(str, asked))}.")
+    outputs = [path for path, _ in files.values() if path is not None]
+    for output_path in outputs:
+        check_writable(output_path, inputs)
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise BadInput(f"Two results cannot be written to one file; found {', '.join(map(str, outputs))}.")
     from rich.console import Console
 
     # With the JSON on standard output everything else, workers' prints too, goes to standard error.
