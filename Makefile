@@ -49,7 +49,7 @@ fix: $(READY) ## put right what a program can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## measure the figures of docs/benchmarks.md
+bench: $(READY) ## measure the figures of lifespan in docs/benchmarks.md; the others name their programs
 	$(BIN)/python bench/lifespan.py $(ARGS)
 
 pictures: $(READY) ## draw the pictures of the docs anew

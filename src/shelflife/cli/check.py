@@ -8,32 +8,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shelflife.cli.frame import answer, names, panel
+from shelflife.cli.options import (
+    Exclude,
+    Jobs,
+    Kinds,
+    Outcome,
+    Prediction,
+    Score,
+    Task,
+    Text,
+    Time,
+    data,
+    roles,
+    running,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from shelflife.check.result import Check, Finding
 
-_data, _roles, _promise = panel("Data"), panel("Roles of columns"), panel("Promise")
-_running, _results = panel("Running"), panel("Results")
+_promise, _results = panel("Promise"), panel("Results")
 
-Reference = Annotated[str, _data("What was good: a table, or a profile made by `shelflife profile`.")]
-Current = Annotated[str, _data("What is now: a table, or a profile counted with that reference.")]
-Time = Annotated[str | None, _data("Column of times; without it all rows are one bucket.")]
-Bucket = Annotated[str | None, _data("Slice of time that is watched: 1h, 1d (default), 1w.")]
-Exclude = Annotated[str | None, _data("Columns that are not compared, with commas.")]
-Id = Annotated[str | None, _data("Column that names rows; it is not compared.")]
-Config = Annotated[Path | None, _data("YAML file with any of these options; those given here win.")]
-Prediction = Annotated[str | None, _roles("Column of what was predicted.")]
-Score = Annotated[str | None, _roles("Column of scores from 0 to 1, or one per class with commas.")]
-Outcome = Annotated[str | None, _roles("Column of what turned out true; may be missing where it is not known yet.")]
-Text = Annotated[str | None, _roles("Columns of free text, with commas, where it is not plain from their values.")]
-Segments = Annotated[str | None, _roles("Columns by whose values performance is also watched apart, with commas.")]
-Kinds = Annotated[
-    str | None,
-    _roles("Kinds where values do not say them: zip=category,age=numeric; also boolean, text, time, vector."),
-]
-Task = Annotated[str | None, _roles("classification or regression; inferred and said.")]
+Reference = Annotated[str, data("What was good: a table, or a profile made by `shelflife profile`.")]
+Current = Annotated[str, data("What is now: a table, or a profile counted with that reference.")]
+Bucket = Annotated[str | None, data("Slice of time that is watched: 1h, 1d (default), 1w.")]
+Id = Annotated[str | None, data("Column that names rows; it is not compared.")]
+Config = Annotated[Path | None, data("YAML file with any of these options; those given here win.")]
+Segments = Annotated[str | None, roles("Columns by whose values performance is also watched apart, with commas.")]
 Season = Annotated[str | None, _promise("day, week, year or none (default): what a bucket is compared with.")]
 Tolerance = Annotated[str | None, _promise("How far a share may move before it matters; 0.05 by default.")]
 FalseAlarms = Annotated[
@@ -42,8 +44,7 @@ FalseAlarms = Annotated[
 Shuffled = Annotated[
     bool | None, _promise("Also measure false alarms on your own buckets, shuffled within seasons.", "--audit")
 ]
-Engine = Annotated[str | None, _running("threads (default), processes, dask[=ADDRESS], ray or spark.")]
-Jobs = Annotated[int | None, _running("Workers at once; as many as there are cores.")]
+Engine = Annotated[str | None, running("threads (default), processes, dask[=ADDRESS], ray or spark.")]
 Report = Annotated[Path | None, _results("Write the HTML report here.")]
 Json = Annotated[str | None, _results("Write the JSON here; - for standard output.")]
 

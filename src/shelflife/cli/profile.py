@@ -8,30 +8,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shelflife.cli.frame import check_writable, complain, names, panel
+from shelflife.cli.options import (
+    Exclude,
+    Jobs,
+    Kinds,
+    Outcome,
+    Prediction,
+    Score,
+    Task,
+    Text,
+    Time,
+    roles,
+    running,
+)  # fmt: skip
+from shelflife.cli.options import data as data_option
 from shelflife.errors import BadInput, ShelflifeError
 
 if TYPE_CHECKING:
     from shelflife.profile import Profile
 
-_data, _roles, _results = panel("Data"), panel("Roles of columns"), panel("Results")
-_running = panel("Running")
+_results = panel("Results")
 
 Data = Annotated[list[str], typer.Argument(help="A table; with --merge two or more profiles.")]
 Out = Annotated[Path, _results("Write the profile here.")]
-Merge = Annotated[bool, _data("Add profiles of one reference instead of counting a table.", "--merge")]
-Reference = Annotated[str | None, _data("Count in the cells of this reference; by default the table is its own.")]
-Time = Annotated[str | None, _data("Column of times; without it all rows are one bucket.")]
-Bucket = Annotated[str, _data("Slice of time: 1h, 1d, 1w.")]
-Exclude = Annotated[str | None, _data("Columns that are not counted, with commas.")]
-Prediction = Annotated[str | None, _roles("Column of what was predicted.")]
-Score = Annotated[str | None, _roles("Column of scores from 0 to 1, or one per class with commas.")]
-Outcome = Annotated[str | None, _roles("Column of what turned out true.")]
-Text = Annotated[str | None, _roles("Columns of free text, with commas.")]
-Segments = Annotated[str | None, _roles("Columns by whose commonest values rows are also counted apart, with commas.")]
-Kinds = Annotated[str | None, _roles("Kinds where values do not say them: zip=category,age=numeric.")]
-Task = Annotated[str | None, _roles("classification or regression; inferred and said.")]
-Engine = Annotated[str, _running("threads, processes, dask[=ADDRESS], ray or spark.")]
-Jobs = Annotated[int | None, _running("Workers at once; as many as there are cores.")]
+Merge = Annotated[bool, data_option("Add profiles of one reference instead of counting a table.", "--merge")]
+Reference = Annotated[str | None, data_option("Count in the cells of this reference; by default the table is its own.")]
+Bucket = Annotated[str, data_option("Slice of time: 1h, 1d, 1w.")]
+Segments = Annotated[str | None, roles("Columns by whose commonest values rows are also counted apart, with commas.")]
+Engine = Annotated[str, running("threads, processes, dask[=ADDRESS], ray or spark.")]
 
 
 def profile(
