@@ -311,7 +311,7 @@ def test_without_a_known_outcome_in_the_reference_performance_is_unknown() -> No
 def test_a_pass_says_what_it_could_not_have_seen() -> None:
     found = shelflife.check(days(60, 0, x=normal), days(3, 60, x=normal), time="ts")
     assert found.verdict == "pass"
-    assert found.says.startswith("No change was found; a share that moved by ")
+    assert found.says.startswith("No change was found; a share that had moved by ")
 
 
 def test_options_that_contradict_a_counted_reference_are_refused() -> None:

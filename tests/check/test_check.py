@@ -33,8 +33,8 @@ def test_nothing_is_found_where_nothing_changed(before: pa.Table) -> None:
     found = shelflife.check(before, streams.steady(days=30, rows=200, seed=2, start=LATER), **ROLES)
     assert (found.verdict, found.exit_code, found.findings) == ("pass", 0, ())
     assert found.sees is not None
-    assert found.sees < 0.1
-    assert found.says.startswith("No change was found; a share that moved by ")
+    assert found.sees < 0.12
+    assert found.says.startswith("No change was found; a share that had moved by ")
 
 
 @pytest.mark.parametrize(

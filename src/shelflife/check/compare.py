@@ -166,13 +166,10 @@ def _figure(part: Part, profile: Profile) -> tuple[str, Any] | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         if isinstance(part, Numeric | Moment):
             counted = part.lags if isinstance(part, Moment) else part
-            rows = counts[:, numeric.BELOW : counted.above + 1].sum(axis=1)
             what = "mean lag in seconds" if isinstance(part, Moment) else "mean"
-            return what, counted.centre + profile.sums_of(part)[:, 0] / rows
+            return what, counted.mean(counts, profile.sums_of(part))
         if isinstance(part, Vector) and part.along:
-            along = part.along[0]
-            rows = counts[:, numeric.BELOW : along.above + 1].sum(axis=1)
-            return "mean length", along.centre + profile.sums_of(part)[:, 0] / rows
+            return "mean length", part.along[0].mean(counts[:, : part.along[0].cells], profile.sums_of(part))
         if isinstance(part, Category) and part.values:
             place, name = (2, "true") if part.kind == "boolean" else (1, part.values[0])
             return f"share of {name!r}", counts[:, place] / counts[:, 1:].sum(axis=1)

@@ -13,7 +13,7 @@ from shelflife.check import says, seasons
 from shelflife.check.codes import CODES
 from shelflife.check.result import Finding
 from shelflife.check.streams import Stream
-from shelflife.profile.numeric import BELOW, Numeric
+from shelflife.profile.numeric import Numeric
 from shelflife.profile.residual import KNOWN, Residual
 
 if TYPE_CHECKING:
@@ -42,9 +42,12 @@ def of_alarms(
 ) -> list[Finding]:
     """Findings of the alarms, the worst first: harm before drift, then by evidence."""
     part = current.layout.outcome
-    rung = _one_a_cause(_in_segments(_gathered(promise, watched), promise, watched), part.outcome if part else None)
-    found = [_finding(key, one, promise, watched, current, moment) for key, one in rung.items()]
-    return ordered(found)
+    incidents = _in_segments(_gathered(promise, watched), promise, watched)
+    incidents = _one_a_cause(incidents, part.outcome if part else None)
+    by_key: dict[Key, list[Incident]] = {}
+    for one in incidents:
+        by_key.setdefault(one.key, []).append(one)
+    return ordered([_finding(some, promise, watched, current, moment) for some in by_key.values()])
 
 
 def ordered(findings: list[Finding]) -> list[Finding]:
@@ -64,46 +67,85 @@ def ordered(findings: list[Finding]) -> list[Finding]:
 Key = tuple[str, str | None, int]
 
 
-def _gathered(promise: Promise, watched: Watched) -> dict[Key, Rung]:
-    """By finding: the strongest stream of its first alarm, and the last alarm."""
-    found: dict[Key, Rung] = {}
+@dataclass(frozen=True)
+class Incident:
+    """A stretch of buckets in which one thing was over its limit."""
+
+    key: Key
+    rung: Rung
+
+    @property
+    def span(self) -> slice:
+        """From its onset to its last alarm."""
+        return slice(min(self.rung.onset, self.rung.last), self.rung.last + 1)
+
+    def beside(self, other: Incident) -> bool:
+        """Whether both may have one cause."""
+        return self.rung.onset <= other.rung.last + _TOGETHER and other.rung.onset <= self.rung.last + _TOGETHER
+
+
+def _gathered(promise: Promise, watched: Watched) -> list[Incident]:
+    """Incidents: alarms of what leads to one finding, joined while it stayed over its limit in between."""
+    found: list[Incident] = []
+    latest: dict[Key, int] = {}
     for alarm in watched.alarms:
         for stream, onset, evidence in zip(
             alarm.streams.tolist(), alarm.onset.tolist(), alarm.log_evidence.tolist(), strict=True
         ):
             key = promise.streams.streams[stream].key
-            known = found.get(key)
-            if known is None or (known.at == alarm.bucket and known.log_evidence < evidence):
-                found[key] = Rung(stream, alarm.bucket, onset, alarm.bucket, evidence)
+            place = latest.get(key)
+            known = found[place].rung if place is not None else None
+            if known is None or not _goes_on(known, stream, onset, watched):
+                latest[key] = len(found)
+                found.append(Incident(key, Rung(stream, alarm.bucket, onset, alarm.bucket, evidence)))
+            elif known.at == alarm.bucket and known.log_evidence < evidence:
+                found[latest[key]] = Incident(key, Rung(stream, alarm.bucket, onset, alarm.bucket, evidence))
             else:
                 strongest = max(known.log_evidence, evidence)
-                found[key] = Rung(known.stream, known.at, known.onset, alarm.bucket, strongest)
+                # Of several streams the first is told, for as long as it is itself over its limit.
+                last = alarm.bucket if stream == known.stream or _over(watched, known, alarm.bucket) else known.last
+                found[latest[key]] = Incident(key, Rung(known.stream, known.at, known.onset, last, strongest))
     return found
 
 
-def _in_segments(rung: dict[Key, Rung], promise: Promise, watched: Watched) -> dict[Key, Rung]:
+def _goes_on(known: Rung, stream: int, onset: int, watched: Watched) -> bool:
+    """Whether an alarm belongs to the incident before it: what lies between them was over the limit as well."""
+    gap = slice(known.last + 1, onset)
+    if onset <= known.last + _TOGETHER:
+        return True
+    rows, hits = watched.rows[gap, stream], watched.hits[gap, stream]
+    return bool(hits.sum() > (rows * watched.limit[gap, stream]).sum())
+
+
+def _over(watched: Watched, rung: Rung, last: int) -> bool:
+    """Whether the stream that is told was over its limit from its onset to `last`."""
+    span = slice(rung.onset, last + 1)
+    rows, hits = watched.rows[span, rung.stream], watched.hits[span, rung.stream]
+    return bool(hits.sum() > (rows * watched.limit[span, rung.stream]).sum())
+
+
+def _in_segments(incidents: list[Incident], promise: Promise, watched: Watched) -> list[Incident]:
     """Leave out all rows where some segments explain them: where the rows of no other segment are worse."""
-    kept = dict(rung)
     segments = promise.reference.layout.segments
-    for code in ("SL301", "SL302"):
-        whole = rung.get((code, None, 0))
-        parts: dict[str, list[Key]] = {}
-        for key in rung:
-            if key[0] == code and key[2]:
-                parts.setdefault(segments[key[2] - 1].column, []).append(key)
-        if whole is None or not parts:
+    gone: list[Incident] = []
+    for whole in incidents:
+        if whole.key[0] not in {"SL301", "SL302"} or whole.key[2]:
             continue
-        span = slice(min(whole.onset, whole.last), whole.last + 1)
-        limit = float(watched.limit[span, whole.stream].mean())
+        parts: dict[str, list[Incident]] = {}
+        for one in incidents:
+            if one.key[0] == whole.key[0] and one.key[2] and one.beside(whole):
+                parts.setdefault(segments[one.key[2] - 1].column, []).append(one)
+        if not parts:
+            continue
+        limit = float(watched.limit[whole.span, whole.rung.stream].mean())
         rest = {
-            column: _rest(watched, span, whole.stream, [rung[key].stream for key in keys])
-            for column, keys in parts.items()
+            column: _rest(watched, whole.span, whole.rung.stream, sorted({one.rung.stream for one in some}))
+            for column, some in parts.items()
         }
         column = min(rest, key=lambda name: rest[name])
         if rest[column] <= limit:
-            gone = [(code, None, 0), *(key for name, keys in parts.items() if name != column for key in keys)]
-            kept = {key: one for key, one in kept.items() if key not in gone}
-    return kept
+            gone += [whole, *(one for name, some in parts.items() if name != column for one in some)]
+    return [one for one in incidents if one not in gone]
 
 
 def _rest(watched: Watched, span: slice, whole: int, parts: list[int]) -> float:
@@ -112,33 +154,43 @@ def _rest(watched: Watched, span: slice, whole: int, parts: list[int]) -> float:
     return float(hits / rows) if rows > 0.05 * watched.rows[span, whole].sum() else float("inf")
 
 
-def _one_a_cause(rung: dict[Key, Rung], outcome: str | None) -> dict[Key, Rung]:
+def _one_a_cause(incidents: list[Incident], outcome: str | None) -> list[Incident]:
     """Leave out what another finding has already said."""
-    kept = dict(rung)
-    for (code, column, segment), one in rung.items():
-        if code.startswith("SL2"):
-            # Never-seen or infinite values move the shares of the others as well.
-            causes = [rung.get((other, column, segment)) for other in ("SL104", "SL105", "SL106")]
-            if any(cause is not None and abs(cause.onset - one.onset) <= _TOGETHER for cause in causes):
-                kept.pop((code, column, segment), None)
-        if code == "SL202" and column == outcome and {("SL301", None, 0), ("SL303", None, 0)} & rung.keys():
-            kept.pop((code, column, segment), None)  # other outcomes on the same inputs are what makes the errors
-        if code == "SL302" and ("SL301", column, segment) in rung:
-            kept.pop((code, column, segment))  # what was observed needs no estimate
-        if code in {"SL301", "SL302"} and segment and any((other, column, 0) in rung for other in ("SL301", "SL302")):
-            kept.pop((code, column, segment), None)  # all rows are worse, these among them
+
+    def said(one: Incident, codes: set[str], column: str | None, segment: int) -> bool:
+        return any(
+            other.key[0] in codes and other.key[1:] == (column, segment) and other.beside(one)
+            for other in incidents
+            if other is not one
+        )
+
+    kept = []
+    for one in incidents:
+        code, column, segment = one.key
+        # Never-seen or infinite values move the shares of the others as well.
+        moved = code.startswith("SL2") and said(one, {"SL104", "SL105", "SL106"}, column, segment)
+        # Other outcomes on the same inputs are what makes the errors.
+        makes = code == "SL202" and column == outcome and said(one, {"SL301", "SL303"}, None, 0)
+        # What was observed needs no estimate; where all rows are worse, these are among them.
+        estimated = code == "SL302" and said(one, {"SL301"}, column, segment)
+        among = code in {"SL301", "SL302"} and segment > 0 and said(one, {"SL301", "SL302"}, None, 0)
+        if not (moved or makes or estimated or among):
+            kept.append(one)
     return kept
 
 
 def _finding(
-    key: Key, rung: Rung, promise: Promise, watched: Watched, current: Profile,
+    incidents: list[Incident], promise: Promise, watched: Watched, current: Profile,
     moment: Callable[[int], datetime | None],
 ) -> Finding:  # fmt: skip
-    code, column, segment = key
+    """The finding of the first incident of one thing; of later ones it says how often, and when the last was."""
+    one, *later = incidents
+    rung = one.rung
+    code, column, segment = one.key
     stream = promise.streams.streams[rung.stream]
     buckets = current.whole().buckets
     phase, _ = seasons.phases(buckets, promise.season, current.layout.bucket)
-    span = slice(min(rung.onset, rung.last), rung.last + 1)
+    span = one.span
     rows = watched.rows[span, rung.stream]
     total = rows.sum()
     hits = watched.hits[span, rung.stream].sum()
@@ -166,6 +218,8 @@ def _finding(
     words = says.finding(code, column, name, stream, observed, reference, limit, since, current.layout)
     if code == "SL201":
         words += _means(str(column), promise.reference, current.chosen(np.isin(current.buckets, buckets[span])))
+    if later:
+        words += says.again(len(later), moment(int(buckets[later[-1].rung.onset])))
     return Finding(
         code=code,
         severity="note" if code in _HARMLESS_FALL and not stream.rises else CODES[code].severity,
@@ -191,8 +245,10 @@ def _means(column: str, reference: Profile, current: Profile) -> str:
         return ""
     found = []
     for profile in (reference.whole(), current.whole()):
-        rows = profile.of(part)[:, BELOW : part.above + 1].sum()
-        found.append(part.centre + float(profile.sums_of(part)[:, 0].sum() / rows) if rows else np.nan)
+        found.append(float(part.mean(profile.of(part).sum(axis=0), profile.sums_of(part).sum(axis=0))))
+        lows, highs = profile.extremes_of(part)
+        if not part.within_reach(float(lows.min(initial=np.inf)), float(highs.max(initial=-np.inf))):
+            return ""  # so far off that the sums no longer hold it
     return says.means(*found)
 
 
@@ -203,7 +259,7 @@ def _mean_loss(profile: Profile, segment: int, buckets: Any, otherwise: float) -
     if buckets is not None:
         found = found.chosen(np.isin(found.buckets, buckets))
     known = found.of(part)[:, KNOWN].sum() if part is not None else 0
-    return float(found.sums_of(part)[:, 0].sum() / known) if part is not None and known else otherwise
+    return float(found.sums_of(part)[:, [0, 7]].sum() / known) if part is not None and known else otherwise
 
 
 def natural(stream: Stream, profile: Profile) -> Callable[[float], float]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelflife.check.result import Performance, Point, Track
-from shelflife.check.streams import chances
+from shelflife.check.streams import LEAST_OF_CLASS, chances
 from shelflife.detect import estimate
 from shelflife.profile import joint, metrics, residual
 from shelflife.profile.counts import Profile
@@ -96,7 +96,7 @@ def _foreseen(part: Joint, sides: _Sides) -> tuple[dict[str, float], dict[str, t
     rows = part.tables(sides.now)[0][: joint.BINS].sum(axis=2)
     if wrong is None or rows.sum() == 0:
         return {}, {}
-    taught = part.tables(sides.then)[0][: joint.BINS, :, : joint.UNKNOWN].sum(axis=(1, 2))
+    taught = part.tables(sides.then)[0][: joint.BINS, :, : joint.UNKNOWN].sum(axis=2)
     rng = np.random.default_rng(0)
     draws = []
     for _ in range(_DRAWS):
@@ -107,11 +107,19 @@ def _foreseen(part: Joint, sides: _Sides) -> tuple[dict[str, float], dict[str, t
 
 def _redrawn(part: Joint, wrong: Floats, taught: Floats, rng: np.random.Generator) -> Floats:
     """Chances of an error as another reference of this size might have taught them."""
-    place = part.classes.index(part.positive) if part.form == "positive" and part.positive is not None else 0
+    pooled = taught.sum(axis=1)
+    if part.form != "positive" or part.positive is None:
+        # Classes with rows enough were taught by their own, the others by all together.
+        apart = taught.sum(axis=0) >= LEAST_OF_CLASS
+        rows = np.where(apart, taught, pooled[:, None])
+        drawn = rng.beta(wrong * rows + 0.5, (1.0 - wrong) * rows + 0.5)
+        if not apart.all():
+            shared = np.flatnonzero(~apart)
+            drawn[:, shared] = drawn[:, shared[:1]]
+        return drawn
+    place = part.classes.index(part.positive)
     one = wrong[:, place]
-    drawn = rng.beta(one * taught + 0.5, (1.0 - one) * taught + 0.5)
-    if part.form != "positive":
-        return np.clip(wrong + (drawn - one)[:, None], 0.0, 1.0)
+    drawn = rng.beta(one * pooled + 0.5, (1.0 - one) * pooled + 0.5)
     found = np.repeat(1.0 - drawn[:, None], wrong.shape[1], axis=1)
     found[:, place], found[:, -1] = drawn, 1.0
     return found
@@ -230,7 +238,7 @@ def _residual_rows(
             held = None if most is None else most * part.scale
             found = current.chosen(current.segments == segment)
             known = found.of(part)[:, residual.KNOWN].astype(float)
-            track = Track("mean absolute error", value, _points(found, found.sums_of(part)[:, 0], known, moment))
+            track = Track("mean absolute error", value, _points(found, found.sums_of(part)[:, [0, 7]].sum(axis=1), known, moment))
             if ratio is not None:
                 estimated = value * ratio.value
                 low, high = value * ratio.low, value * ratio.high

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time as clock
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,10 +23,10 @@ from shelflife.check import compare, findings, says, seasons
 from shelflife.check.asked import Asked
 from shelflife.check.codes import CODES
 from shelflife.check.performance import performance
-from shelflife.check.result import Audit, Check, Evidence, Finding, Verdict
+from shelflife.check.result import Audit, Check, Evidence, Finding, Performance, Verdict
 from shelflife.check.spread import count, is_profile, learn, saved
 from shelflife.check.watching import Promise, Watched, audit, watch
-from shelflife.detect.betting import BETS, rows_to_detect
+from shelflife.detect.betting import BETS
 from shelflife.errors import BadInput
 from shelflife.look import words
 from shelflife.profile import numeric, roles
@@ -38,6 +39,7 @@ from shelflife.profile.residual import Residual
 
 # With fewer rows than would show a share that moved this far, nothing is said to be well.
 _COARSEST = 0.35
+_Z = 1.2816  # nine in ten
 
 
 def check(
@@ -173,7 +175,7 @@ def _read(reference: Any, current: Any, asked: Asked, engine: engines.Engine, fo
         rows = stack.enter_context(tables.open_rows(current, time=layout.time, folder=folder / "current"))
         broken, dropped, told = _compared(opened.profile, rows, asked)
         found, untimed = count(layout, rows, dropped, engine)
-        if layout.outcome is not None and dropped & {*layout.outcome.columns} - {_truth(layout)}:
+        if layout.outcome is not None and _unjudged(layout.outcome, dropped):
             found = found.without(layout.outcome)  # what was predicted is not there to be judged
         notes += [note for note in (*rows.notes, *told) if note not in notes]
         if untimed:
@@ -232,6 +234,11 @@ def _called(data: Any) -> str:
     return str(data) if isinstance(data, str | Path) else f"the {type(data).__name__}"
 
 
+def _unjudged(part: Any, dropped: set[str]) -> bool:
+    """Whether nothing says any more what was predicted."""
+    return part.prediction in dropped if part.prediction is not None else bool(dropped & {*part.scores})
+
+
 def _compared(reference: Profile, rows: tables.Rows, asked: Asked) -> tuple[list[Finding], set[str], list[str]]:
     """Findings of columns that are gone or of another type, columns not to be counted, and what else is to be told."""
     layout = reference.layout
@@ -258,6 +265,9 @@ def _compared(reference: Profile, rows: tables.Rows, asked: Asked) -> tuple[list
                     continue  # a column of nothing has no type of its own; that it is missing will be found
                 held = "nothing" if _held_nothing(reference, part) else part.kind
                 broken.append(_broken("SL103", column, says.type_changed(column, held, str(found)), rows.rows))
+    for column in dict.fromkeys(segment.column for segment in layout.segments):
+        if column not in have and column not in dropped:
+            broken.append(_broken("SL102", column, says.missing_column(column), rows.rows))
     known = {*layout.columns, *asked.exclude, asked.id}
     fresh = [name for name, kind in have.items() if name not in known and roles.family(kind) is not None]
     if fresh:
@@ -328,7 +338,9 @@ def _answer(sides: _Sides, asked: Asked) -> Check:
     whole = current.whole()
     rows = int(whole.rows.sum())
     known = _known(own, whole, asked.season)
-    sees, needed = _power(promise, threshold, int(whole.rows[known].sum()))
+    inputs = _Power.of(promise, watched, threshold, ("SL1", "SL2"))
+    outcomes = _Power.of(promise, watched, threshold, ("SL301",))
+    scored = _Power.of(promise, watched, threshold, ("SL302",))
     notes = list(sides.notes)
     if not known.all():
         notes.append(
@@ -336,15 +348,15 @@ def _answer(sides: _Sides, asked: Asked) -> Check:
             " reference has no bucket of: they were counted but not watched."
         )
     judged = performance(own, current, _limit_of(promise, watched), moment)
-    verdict, why = _verdict(found, rows, sees, asked, judged)
-    if rows and not known.any():
+    verdict, why = _verdict(found, inputs, layout, judged, [outcomes, scored])
+    if verdict == "unknown" and rows and not known.any():
         why = says.no_phase(asked.season)
     columns = compare.columns(own, current, moment, {name for name in left_out if name})
     last = whole.buckets[-1] + (layout.bucket or 0) if len(whole.buckets) else 0
     start, end = (moment(int(whole.buckets[0])), moment(int(last))) if len(whole.buckets) else (None, None)
     return Check(
         verdict=verdict,
-        says=why or says.verdict(verdict, found, rows, len(columns), sees, start, end, needed),
+        says=why or says.verdict(verdict, found, rows, len(columns), inputs.sees, start, end, inputs.needed),
         rows=rows,
         reference_rows=int(own.whole().rows.sum()),
         buckets=len(whole.buckets),
@@ -356,7 +368,7 @@ def _answer(sides: _Sides, asked: Asked) -> Check:
         performance=judged,
         false_alarms=budget,
         streams=len(promise.streams.streams),
-        sees=sees,
+        sees=inputs.sees,
         evidence=Evidence(
             tuple(moment(int(bucket)) for bucket in whole.buckets),
             tuple((watched.log_evidence / np.log(10.0)).tolist()),
@@ -379,22 +391,50 @@ def _known(reference: Profile, whole: Profile, season: str) -> NDArray[np.bool_]
     return np.isin(phase, there)
 
 
-def _power(promise: Promise, threshold: float, rows: int) -> tuple[float | None, int | None]:
-    """The least change of a share that so many rows would have shown, and how many rows would do to say anything."""
-    weights, limits = promise.streams.weights, promise.limits
-    used = weights > 0
-    if not used.any():
-        return None, None
-    # What one bet of one stream has to reach on its own, beyond the room that its limit leaves.
-    level = float(np.median(weights[used])) / weights.sum() / BETS / threshold
-    effect = float(np.median(limits.effect[used]))
-    room = float(np.median((np.minimum(limits.upper, 1.0) - limits.mean)[:, used]))
-    needed = rows_to_detect(_COARSEST - room, 0.25 * effect, level) if room < _COARSEST else np.inf
-    enough = int(np.ceil(needed)) if np.isfinite(needed) else None
-    if rows == 0:
-        return None, enough
-    sees = room + float(np.sqrt(-2.0 * np.log(level) * 0.25 * effect / rows))
-    return (sees if sees < 1.0 else None), enough
+@dataclass(frozen=True)
+class _Power:
+    """What some streams could have shown: the least lasting change of a share, and how many rows would do.
+
+    ``sees`` is for nine in ten of the streams and with a chance of nine in ten; None where even the largest change
+    would not have shown.
+    """
+
+    sees: float | None
+    needed: int | None
+
+    @property
+    def enough(self) -> bool:
+        return self.sees is not None and self.sees <= _COARSEST
+
+    @classmethod
+    def of(cls, promise: Promise, watched: Watched, threshold: float, codes: tuple[str, ...]) -> _Power:
+        streams, limits = promise.streams, promise.limits
+        used = np.array(
+            [s.code.startswith(codes) and s.segment == 0 for s in streams.streams], dtype=bool
+        ) & (streams.weights > 0)  # fmt: skip
+        if not used.any():
+            return cls(None, None)
+        # What one bet of one stream has to reach on its own, beyond the room that its limit leaves.
+        needed = -np.log(streams.weights[used] / streams.weights.sum() / BETS / threshold)
+        # Evidence of a mean off by d over n rows is normal with mean m**2 / 2 and deviation m, m = d (n / variance)**.5
+        reach = _Z + np.sqrt(_Z**2 + 2.0 * needed)
+        upper = np.where(limits.upper < 1.0, limits.upper, np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a stream of which nothing is promised
+            room = np.nanmax(upper - limits.mean, axis=0)[used]
+        sd = np.sqrt(0.25 * limits.effect[used])
+        rows = np.where(watched.limit < 1.0, watched.rows, 0.0)[:, used].sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sees = room + reach * sd / np.sqrt(rows)
+            enough = np.where(room < _COARSEST, (reach * sd / (_COARSEST - room)) ** 2, np.inf)
+        most, least = _most(sees), _most(enough)
+        return cls(most if most < 1.0 else None, int(np.ceil(least)) if np.isfinite(least) else None)
+
+
+def _most(values: NDArray[np.float64]) -> float:
+    """What nine in ten of the values are at most; infinite where there is none."""
+    known = np.sort(np.where(np.isnan(values), np.inf, values))
+    return float(known[int(np.ceil(0.9 * len(known))) - 1]) if len(known) else float("inf")
 
 
 def _limit_of(promise: Promise, watched: Watched) -> Any:
@@ -410,14 +450,19 @@ def _limit_of(promise: Promise, watched: Watched) -> Any:
 
 
 def _verdict(
-    found: tuple[Finding, ...], rows: int, sees: float | None, asked: Asked, judged: Any
+    found: tuple[Finding, ...], inputs: _Power, layout: Layout, judged: tuple[Performance, ...], powers: list[_Power]
 ) -> tuple[Verdict, str | None]:
     if found:
         return "fail", None
-    if rows == 0 or sees is None or sees > _COARSEST:
+    if not inputs.enough:
         return "unknown", None
-    if asked.outcome and all(row.observed is None and row.estimated is None for row in judged):
+    if _truth(layout) is None:
+        return "pass", None
+    if all(row.observed is None and row.estimated is None for row in judged):
         return "unknown", says.unjudged(known_before=any(row.reference is not None for row in judged))
+    if not any(power.enough for power in powers):
+        needed = min((power.needed for power in powers if power.needed is not None), default=None)
+        return "unknown", says.too_few_outcomes(needed)
     return "pass", None
 
 

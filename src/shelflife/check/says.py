@@ -71,6 +71,18 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
+def too_few_outcomes(needed: int | None) -> str:
+    """That the inputs show no change and too few outcomes are known to say the same of performance."""
+    would = f"about {needed:,} would do" if needed else "the reference has too few as well"
+    return f"Performance is unknown: too few outcomes are known to tell ({would}). The inputs show no change."
+
+
+def again(times: int, last: datetime | None) -> str:
+    """That something came back after it was over."""
+    when = "" if last is None else f", {'on' if times == 1 else 'last on'} {words.date(last)}"
+    return f" It came back {'once' if times == 1 else f'{times} times'}{when}."
+
+
 def means(then: float, now: float) -> str:
     """What the mean of a column was and is; nothing where it hardly moved."""
     before, after = words.number(then), words.number(now)
@@ -110,7 +122,7 @@ def unjudged(*, known_before: bool) -> str:
         if known_before
         else "the reference has no known outcome to compare with"
     )
-    return f"Performance is unknown: {why}. The inputs have not changed by more than the tolerance."
+    return f"Performance is unknown: {why}. The inputs show no change."
 
 
 def verdict(
@@ -128,7 +140,7 @@ def verdict(
         )
     if verdict == "pass":
         least = words.points(sees or 0.0)
-        return f"No change was found; a share that moved by {least} or more would have shown. {looked}."
+        return f"No change was found; a share that had moved by {least} throughout would have shown. {looked}."
     harm = sum(finding.severity == "page" for finding in findings)
     counted = [words.plural(harm, "finding of harm", "findings of harm")] if harm else []
     if len(findings) > harm:

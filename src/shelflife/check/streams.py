@@ -29,6 +29,8 @@ _DECILES = np.arange(1, 10) / 10
 _FAMILIES = {"performance": 1.0, "relation": 0.5, "integrity": 1.0, "drift": 1.0}
 _LEAST_SEGMENT_ROWS = 50
 _COMPLETE = 0.999
+# Known outcomes of a predicted class from which its chance of an error is learnt from its own rows alone.
+LEAST_OF_CLASS = 500
 
 
 @dataclass(frozen=True)
@@ -371,7 +373,7 @@ def chances(part: joint.Joint, counts: Ints) -> Floats | None:
     found = np.repeat(pooled[:, None], right.shape[1], axis=1)
     for place in range(right.shape[1]):
         rows = right[:, place] + wrong[:, place]
-        if rows.sum() >= 500:
+        if rows.sum() >= LEAST_OF_CLASS:
             found[:, place] = estimate.calibrated(wrong[:, place], rows)
     return found
 

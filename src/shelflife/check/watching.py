@@ -43,8 +43,22 @@ class Promise:
     season: str
 
     @classmethod
-    def of(cls, reference: Profile, *, tolerance: float, season: str = "none") -> Promise:
-        """The promise that a reference's buckets give."""
+    def of(
+        cls, reference: Profile, *, tolerance: float, season: str = "none", own: bool = True
+    ) -> Promise:
+        """The promise that a reference's buckets give.
+
+        Parameters
+        ----------
+        reference
+            Counts of what was good.
+        tolerance
+            How far a share may move.
+        season
+            None, day, week or year.
+        own
+            Whether these are the rows that the cells were learnt from, to which none of their values can be new.
+        """
         streams = build(reference, tolerance)
         whole = reference.whole()
         phase, count = seasons.phases(whole.buckets, season, reference.layout.bucket)
@@ -53,7 +67,7 @@ class Promise:
         total = len(streams.streams)
         parts = [
             promising.limits(hits, rows, tolerance=streams.tolerance[:size], phases=phase, count=count, streams=total,
-                             novelty=streams.novelty)
+                             novelty=streams.novelty if own else None)
         ]  # fmt: skip
         for place, graded in enumerate(streams.graded):
             found = reference.chosen(reference.segments == graded.stream.segment)
@@ -156,12 +170,19 @@ class Watched:
 
 
 def watch(promise: Promise, current: Profile, state: Detector) -> Watched:
-    """Run the detector over the buckets of `current`, from `state` on."""
+    """Run the detector over the buckets of `current`, from `state` on.
+
+    Alarms count buckets from the first of `current`; what began before it is dated to it.
+    """
     alarms, evidence = [], []
     seen = []
+    first = state.buckets
     for bucket in promise.see(current):
         state, rung = state.step(bucket)
-        alarms += rung
+        # A detector counts all the buckets it ever saw; here they are counted from the first of `current`.
+        alarms += [
+            dataclasses.replace(one, bucket=one.bucket - first, onset=np.maximum(one.onset - first, 0)) for one in rung
+        ]
         evidence.append(state.log_mixture)
         seen.append(bucket)
     size = len(promise.streams.streams)
@@ -193,7 +214,7 @@ def audit(
         moved = both.moved(whole, dealt)
         start = whole[size]
         first, rest = moved.between(int(whole[0]), int(start)), moved.between(int(start), int(whole[-1]) + 1)
-        promise = Promise.of(first, tolerance=tolerance, season=season)
+        promise = Promise.of(first, tolerance=tolerance, season=season, own=False)
         found = watch(promise, rest, promise.detector(threshold))
         alarms += len(found.alarms)
         buckets += len(found.log_evidence)

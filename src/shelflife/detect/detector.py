@@ -152,6 +152,8 @@ class Detector:
             named = named[(own[named] >= needed) | (np.arange(len(named)) == 0)]
             alarms.append(Alarm(self.buckets, named, np.minimum(onset[named], self.buckets), own[named],
                                 rows[named], hits[named]))  # fmt: skip
+            # They start afresh, so that what comes later is dated by itself.
+            excess[named], onset[named], rows[named], hits[named] = 0.0, self.buckets + 1, 0.0, 0.0
             rest = float(np.logaddexp.reduce(mass))
         state = Detector(self.log_weights, self.threshold, log_s, excess, onset, rows, hits, self.buckets + 1, mixture)
         return state, alarms

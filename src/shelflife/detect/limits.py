@@ -134,7 +134,6 @@ def limits(
         total_rows[:, own], total_hits[:, own] = novelty[own, 0], novelty[own, 1]
     overall = np.divide(total_hits.sum(axis=0), total_rows.sum(axis=0), out=np.full(size, np.nan),
                         where=total_rows.sum(axis=0) > 0)  # fmt: skip
-    # A phase that the reference never saw is promised what the whole has.
     unseen = total_rows <= 0
     mean = np.where(unseen, overall, np.divide(total_hits, total_rows, out=np.zeros_like(total_hits), where=~unseen))
     spread = mean * (1.0 - mean) if variance is None else np.broadcast_to(variance, mean.shape)
@@ -162,7 +161,8 @@ def limits(
         upper_bound(mean, spread, known, by_itself) + tolerance,
         np.maximum(upper_bound(mean, spread, known, at_once), mean + lasts * np.sqrt(lasting)),
     )
-    upper = np.where(np.isfinite(upper), upper, 1.0)
+    # Of a phase that the reference never saw nothing is promised.
+    upper = np.where(np.isfinite(upper) & ~unseen, upper, 1.0)
     return Limits(mean, upper, effect, varied.typical, spread, varied.beyond_chance)
 
 

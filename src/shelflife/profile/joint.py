@@ -21,7 +21,7 @@ RIGHT, WRONG, UNKNOWN = range(3)
 # What scores say: the chance of the positive class, of the predicted one, of each class; or there are none.
 Form = Literal["positive", "confidence", "classes", "none"]
 
-_GRID = 2.0**-24
+_GRID = 2.0**-20
 _WIDTHS = BINS * (1 + 2.0**-50)  # 0.29 * 100 is under 29
 _LEAST = float(np.finfo(np.float64).eps)  # as scikit-learn clips probabilities
 

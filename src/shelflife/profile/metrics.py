@@ -94,10 +94,10 @@ def of_residual(counts: NDArray[np.integer], sums: Floats) -> dict[str, float]:
         return {}
     squares = sums[3] + sums[4]
     found = {
-        "mean_absolute_error": float(sums[0] / n),
+        "mean_absolute_error": float((sums[0] + sums[7]) / n),
         "root_mean_squared_error": float(np.sqrt(squares / n)),
     }
-    varies = sums[5] + sums[6] - sums[2] ** 2 / n
+    varies = sums[5] + sums[6] - (sums[2] + sums[9]) ** 2 / n
     if varies > 0:
         found["r2"] = float(1.0 - squares / varies)
     return found

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shelflife.profile.runs import Counted, Floats, Ints, Runs, on_grid, squares_on_grid
+from shelflife.profile.runs import Counted, Floats, Ints, Runs, parts_on_grid, squares_on_grid
 
 BINS = 64
 _MOST_BINS = 120  # a bin and its mark fit in a byte
@@ -39,8 +39,9 @@ class Numeric:
     edges
         Ascending, from the reference's least value to just above its greatest; bin i is ``[edges[i], edges[i + 1])``.
     centre, spread
-        What sums are taken about, and a power of two near the reference's spread: sums are of ``value - centre`` on a
-        grid of ``2**-20`` spreads, and of its square in two parts (`squares_on_grid`), within ``2**14`` spreads.
+        What sums are taken about, and a power of two near the reference's spread: sums are of ``value - centre`` and
+        of its square, within ``2**14`` spreads, each in two parts that add exactly (`parts_on_grid`,
+        `squares_on_grid`).
     """
 
     name: str
@@ -49,7 +50,7 @@ class Numeric:
     spread: float
 
     kind: ClassVar[str] = "numeric"
-    sums: ClassVar[int] = 3
+    sums: ClassVar[int] = 4
     extremes: ClassVar[int] = 1
 
     @property
@@ -91,14 +92,31 @@ class Numeric:
         reach = _LIMIT * self.spread
         if lows.min() < self.centre - reach or highs.max() > self.centre + reach:
             away = np.clip(away, -reach, reach)
-        total = runs.total(on_grid(away, self.spread * 2.0**-20))
+        with np.errstate(over="ignore"):
+            farthest = max(self.centre - lows.min(), highs.max() - self.centre, 0.0)
+        near, far = parts_on_grid(away, self.spread, farthest)
         large, small = squares_on_grid(away, self.spread)
+        none = np.zeros(len(runs.starts))
+        totals = [none if one is None else runs.total(one) for one in (near, large, small, far)]
         return Counted(
             runs.tally(cells, self.cells),
-            np.stack([total, runs.total(large), runs.total(small)], axis=1),
+            np.stack(totals, axis=1),
             lows[:, None],
             highs[:, None],
         )
+
+    def mean(self, counts: Any, sums: Any) -> Any:
+        """Means of the finite values from counts and sums whose last axis holds this part's; NaN where there are none.
+
+        What lies beyond ``2**14`` spreads counts as lying there: see `within_reach`.
+        """
+        rows = counts[..., BELOW : self.above + 1].sum(axis=-1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.centre + (sums[..., 0] + sums[..., 3]) / rows
+
+    def within_reach(self, low: float, high: float) -> bool:
+        """Whether sums of values from `low` to `high` hold all of them as they are."""
+        return self.centre - _LIMIT * self.spread <= low and high <= self.centre + _LIMIT * self.spread
 
     def cells_of(self, array: pa.Array) -> Ints:
         """The cell of each value, shape (rows,)."""

@@ -118,7 +118,8 @@ class Reference:
         asked.check(source.schema.names, source.source)
         if source.rows == 0:
             raise BadInput(f"The reference ({source.source}) has no rows. Give a table of what was good.")
-        _check_types(source.schema, asked)
+        # Whole numbers are microseconds where the doors made them so; of others nobody knows the unit.
+        _check_types(source.schema, asked, ticking=not isinstance(source, _InMemory))
         layout, notes = _layout(source, asked, length)
         if counting is None:
             kernel = Kernel(layout)
@@ -138,7 +139,10 @@ class Reference:
         data
             As for `learn`, or an iterable of Arrow batches (which is read once).
         """
-        return Kernel(self.layout).count(batches_of(data, self.layout.columns))
+        found = as_source(data) if hasattr(data, "__arrow_c_stream__") else data
+        if isinstance(found, _InMemory) and self.layout.time in found.schema.names:
+            _check_time(found.schema, self.layout.time, ticking=False)
+        return Kernel(self.layout).count(batches_of(found, self.layout.columns))
 
     def save(self, path: str | Path) -> None:
         """Write the reference as one compressed Arrow file; it is also a profile."""
@@ -211,19 +215,23 @@ def batches_of(data: Any, columns: Sequence[str]) -> Iterable[pa.RecordBatch]:
     return found
 
 
-def _check_types(schema: pa.Schema, asked: Roles) -> None:
+def _check_types(schema: pa.Schema, asked: Roles, *, ticking: bool) -> None:
     """Raise `BadInput` where a column that plays a part holds what cannot be read."""
     for name in (asked.prediction, asked.outcome, *asked.scores, *asked.segments):
         kind = None if name is None else schema.field(name).type
         if kind is not None and not pa.types.is_null(kind) and roles.family(kind) in {None, "vector"}:
             raise BadInput(f"Column {name!r} holds {kind}, which cannot be a prediction, score, outcome or segment.")
     if asked.time is not None:
-        kind = schema.field(asked.time).type
-        if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_int64(kind)):
-            raise BadInput(
-                f"The time column {asked.time!r} holds {kind}; asked for are timestamps or dates. Convert it, or read"
-                " the rows with shelflife.tables.open_rows."
-            )
+        _check_time(schema, asked.time, ticking=ticking)
+
+
+def _check_time(schema: pa.Schema, time: str | None, *, ticking: bool) -> None:
+    kind = schema.field(time).type
+    if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or (pa.types.is_int64(kind) and ticking)):
+        raise BadInput(
+            f"The time column {time!r} holds {kind}; asked for are timestamps or dates. Convert it, or read the rows"
+            " with shelflife.tables.open_rows."
+        )
 
 
 def _layout(source: Source, asked: Roles, bucket: int) -> tuple[Layout, list[str]]:
@@ -266,7 +274,12 @@ def _sample(source: Source, asked: Roles, usable: list[str]) -> tuple[pa.Table, 
     """Some rows, spread over all, and of columns of names the values of all rows."""
     columns = list(dict.fromkeys([*([asked.time] if asked.time else []), *usable, *asked.segments]))
     most = max(1_000, min(SAMPLE, _MOST_SAMPLED // max(1, len(columns))))
-    tallies = {name: category.Tally() for name in usable if roles.family(source.schema.field(name).type) == "category"}
+    said = asked.kinds or {}
+    tallies = {
+        name: category.Tally()
+        for name in usable
+        if said.get(name, roles.family(source.schema.field(name).type)) in {"category", "boolean"}
+    }
     if tallies:
         for batch in source.batches(list(tallies), rows_at_once(len(tallies))):
             for name, tally in tallies.items():
@@ -302,6 +315,9 @@ def _part(
         tally = category.Tally()
         for chunk in values.chunks:
             tally.add(chunk)
+    odd = [word for word in tally.counts if word not in {"0", "1"}]
+    if kind == "boolean" and odd:
+        raise BadInput(f"Column {name!r} is to be counted as boolean; found {odd[0]!r}. Count it as a category.")
     return category.learn(name, tally, kind=kind)
 
 

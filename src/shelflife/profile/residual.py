@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from shelflife.profile import numeric
-from shelflife.profile.runs import Counted, Floats, Ints, Runs, on_grid, squares_on_grid
+from shelflife.profile.runs import Counted, Floats, Ints, Runs, parts_on_grid, squares_on_grid
 
 # The bounded loss is |outcome - prediction| over a scale, cut at 1 and rounded down to whole parts of this.
 STEPS = 32
@@ -24,7 +24,8 @@ class Residual:
     """Counts of the bounded loss, and sums of residuals and outcomes.
 
     Cells: no prediction, no outcome, both known, then the bounded loss at 0, 1/32, …, 1. Sums, of rows with both:
-    |r|, r, the outcome about its centre, r² in two parts, and the outcome's square in two parts.
+    |r|, r, the outcome about its centre, r² in two parts, the outcome's square in two parts, and of the first three
+    what lies far off (`parts_on_grid`).
 
     Attributes
     ----------
@@ -48,7 +49,7 @@ class Residual:
     model: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
     kind: ClassVar[str] = "outcome"
-    sums: ClassVar[int] = 7
+    sums: ClassVar[int] = 10
     extremes: ClassVar[int] = 0
     cells: ClassVar[int] = FIRST + STEPS + 1
     losses: ClassVar[slice] = slice(FIRST, FIRST + STEPS + 1)
@@ -73,11 +74,11 @@ class Residual:
         found += runs.tally_of(runs.of_rows[known], self.steps(residual[known]) + FIRST, self.cells)
         reach = self.spread * 2.0**14
         residual, away = np.clip(residual, -reach, reach), np.clip(away, -reach, reach)
-        fine = self.spread * 2.0**-20
-        values = [on_grid(np.abs(residual), fine), on_grid(residual, fine), on_grid(away, fine)]
-        values += [*squares_on_grid(residual, self.spread), *squares_on_grid(away, self.spread)]
-        none = np.empty((len(runs.starts), 0))
-        return Counted(found, np.stack([runs.total(one) for one in values], axis=1), none, none)
+        near, far = zip(*(parts_on_grid(one, self.spread) for one in (np.abs(residual), residual, away)), strict=True)
+        values = [*near, *squares_on_grid(residual, self.spread), *squares_on_grid(away, self.spread), *far]
+        none, zero = np.empty((len(runs.starts), 0)), np.zeros(len(runs.starts))
+        totals = [zero if one is None else runs.total(one) for one in values]
+        return Counted(found, np.stack(totals, axis=1), none, none)
 
     def steps(self, residual: Floats) -> Ints:
         """The bounded loss in whole steps, rounded down: towards the promise."""

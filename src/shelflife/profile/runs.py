@@ -107,6 +107,28 @@ def on_grid(values: Floats, quantum: float) -> Floats:
     return rounded
 
 
+NEAR = 2.0**6  # spreads within which values add on the finer grid
+
+
+def parts_on_grid(away: Floats, spread: float, farthest: float | None = None) -> tuple[Floats, Floats | None]:
+    """Distances of up to 2**14 spreads in two parts that each add without rounding, for up to 2**27 rows a group.
+
+    Those of at most `NEAR` spreads stand in the first part, to 2**-20 spreads; the others in the second, to 2**-12
+    (None where there are none, as nearly always). `farthest` is the largest distance, where it is known.
+
+    Examples
+    --------
+    >>> near, far = parts_on_grid(np.array([0.5, 1000.0]), 1.0)
+    >>> near.tolist(), far.tolist()
+    ([0.5, 0.0], [0.0, 1000.0])
+    """
+    if (np.abs(away).max(initial=0.0) if farthest is None else farthest) <= NEAR * spread:
+        return on_grid(away, spread * 2.0**-20), None
+    close = np.abs(away) <= NEAR * spread
+    near, far = on_grid(np.where(close, away, 0.0), spread * 2.0**-20), np.where(close, 0.0, away)
+    return near, on_grid(far, spread * 2.0**-12)
+
+
 def squares_on_grid(away: Floats, spread: float) -> tuple[Floats, Floats]:
     """Squares of distances of up to 2**14 spreads, in two parts that each add without rounding.
 

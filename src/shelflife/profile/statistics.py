@@ -127,7 +127,7 @@ def mean_and_sd(part: Numeric, counts: Ints, sums: Floats) -> tuple[float, float
     n = int(counts[numeric.BELOW : part.above + 1].sum())
     if n == 0:
         return float("nan"), float("nan")
-    away = sums[0] / n
+    away = (sums[0] + sums[3]) / n
     variance = max(0.0, (sums[1] + sums[2]) / n - away**2)
     return float(part.centre + away), float(np.sqrt(variance * n / (n - 1))) if n > 1 else float("nan")
 
