@@ -263,7 +263,7 @@ def test_the_json_is_the_contract(before: pa.Table) -> None:
         "seconds",
     }  # fmt: skip
     assert set(plain["findings"][0]) == {
-        "code", "severity", "kind", "column", "segment", "observed", "reference", "limit", "log10_evidence", "since",
+        "also", "code", "severity", "kind", "column", "segment", "observed", "reference", "limit", "log10_evidence", "since",
         "at", "rows", "estimated", "says",
     }  # fmt: skip
     assert set(plain["columns"][0]) == {

@@ -6,12 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shelflife.detect import betting, estimate, limits
-from shelflife.detect.detector import Detector, Seen, bets_of, log_e_of_shares
+from shelflife.detect.detector import Detector, Seen, bets_of, share_logs
+
+
+def _evidence(hits, rows, limit):
+    rising, falling = share_logs(limit)
+    return hits[:, None] * rising + (rows - hits)[:, None] * falling
 
 
 def _bucket(hits: np.ndarray, rows: float, limit: np.ndarray) -> Seen:
     of = np.full(len(hits), rows)
-    return Seen(log_e_of_shares(hits, of, limit), of, hits, limit)
+    return Seen(_evidence(hits, of, limit), of, hits, limit)
 
 
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
@@ -40,7 +45,7 @@ def test_the_evidence_of_shares_is_that_of_yes_and_no() -> None:
         betting.log_e(np.array([[n - k, k]]), np.array([0.0, 1.0]), m)[0]
         for k, n, m in zip(hits, rows, limit, strict=True)
     ]
-    assert log_e_of_shares(hits, rows, limit) == pytest.approx(np.array(expected))
+    assert _evidence(hits, rows, limit) == pytest.approx(np.array(expected))
     assert bets_of(limit)[0] == pytest.approx(betting.bets(0.3))
 
 

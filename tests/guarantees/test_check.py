@@ -182,6 +182,51 @@ def test_scores_that_shift_with_the_inputs_are_not_taken_for_a_changed_relation(
     assert sum(_each(seeds, measure)) <= seeds * days / BUDGET
 
 
+@pytest.mark.parametrize("known", [0.0, 0.05])
+@pytest.mark.parametrize("rows", [30, 300])
+def test_rows_that_wait_for_their_outcome_do_not_ring(full: bool, rows: int, known: float) -> None:
+    seeds, days = (50, 180) if full else (4, 90)
+
+    def measure(seed: int) -> int:
+        rng = np.random.default_rng(seed)
+        reference = Reference.learn(_scored(rng, 60, rows), **ROLES)
+        later = _scored(rng, days, rows)
+        waiting = pa.array(later["true"].to_pylist(), mask=rng.random(len(later)) >= known)
+        current = later.set_column(later.column_names.index("true"), "true", waiting)
+        return _rung(reference.profile, reference.count(current))
+
+    alarms = sum(_each(seeds, measure))
+    print(f"performance, {rows} rows a bucket, {known:.0%} known: {alarms} alarms in {seeds * days:,} buckets")
+    assert alarms <= seeds * days / BUDGET
+
+
+@pytest.mark.parametrize("rows", [30, 300])
+def test_a_season_that_comes_again_does_not_ring(full: bool, rows: int) -> None:
+    seeds, days = (50, 180) if full else (4, 90)
+
+    def table(rng: np.random.Generator, first: int, count: int) -> pa.Table:
+        of = first + np.arange(count * rows) // rows
+        weekend = (of + 3) % 7 >= 5
+        return pa.table(
+            {
+                "ts": pa.array(of * DAY, pa.timestamp("us")),
+                "x": rng.normal(size=len(of)) + 2.0 * weekend,
+                "c": np.where(weekend & (rng.random(len(of)) < 0.5), "leisure", rng.choice(["a", "b"], len(of))),
+            }
+        )
+
+    def measure(seed: int) -> int:
+        rng = np.random.default_rng(seed)
+        reference = Reference.learn(table(rng, 0, 84), time="ts")
+        promise = Promise.of(reference.profile, tolerance=0.05, season="week")
+        current = reference.count(table(rng, 84, days))
+        return len(watch(promise, current, promise.detector(BUDGET)).alarms)
+
+    alarms = sum(_each(seeds, measure))
+    print(f"weekly season, {rows} rows a bucket: {alarms} alarms in {seeds * days:,} buckets")
+    assert alarms <= seeds * days / BUDGET
+
+
 def _delay(seed: int, rows: int, change: str, size: float, after: int = 40) -> float:
     """Buckets from a change to the alarm that names it; infinite where none does, NaN for a false one before."""
     rng = np.random.default_rng(seed)
@@ -223,8 +268,9 @@ def _later(times: pa.ChunkedArray, days: int) -> pa.Array:
 def test_material_changes_are_found_soon(full: bool, change: str, size: float, rows: int, most: int) -> None:
     seeds = 40 if full else 4
     delays = np.array(_each(seeds, lambda seed: _delay(seed, rows, change, size)))
-    assert np.isnan(delays).mean() <= 0.25
+    assert np.isnan(delays).mean() <= 0.1
     known = delays[~np.isnan(delays)]
     missed = np.isinf(known).sum()
     print(f"{change} {size:g}, {rows} rows a bucket: median delay {np.median(known):g} buckets, missed {missed}")
     assert np.median(known) <= most
+    assert missed <= 0.1 * len(known)

@@ -23,7 +23,7 @@ def test_electricity_three_inputs_come_alive_on_one_day(root: Path) -> None:
     table = _table(root, "electricity.parquet")
     cut = table.ts.min() + pd.Timedelta(weeks=20)
     found = shelflife.check(table[table.ts < cut], table[table.ts >= cut], time="ts")
-    since = {finding.column: finding.since for finding in found.findings}
+    since = {column: finding.since for finding in found.findings for column in (finding.column, *finding.also)}
     for column in ("vicprice", "vicdemand", "transfer"):
         alive = table.ts[table[column] != table[column].iloc[0]].min()
         assert abs(since[column] - alive.to_pydatetime()) <= timedelta(days=1)

@@ -13,6 +13,8 @@ from shelflife.check import seasons
 from shelflife.check.result import FalseAlarms
 from shelflife.errors import BadInput
 from shelflife.look import words
+from shelflife.profile.layout import Layout
+from shelflife.profile.residual import Residual
 
 # Without a time column one fixed question is asked, at this level.
 LEVEL = 0.01
@@ -30,7 +32,7 @@ class Asked:
     id: str | None
     segments: tuple[str, ...]
     exclude: tuple[str, ...]
-    bucket: str
+    bucket: str | None
     season: str
     tolerance: float
     false_alarms: FalseAlarms | None
@@ -42,7 +44,7 @@ class Asked:
         """What a reference is learnt with."""
         exclude = [*self.exclude, *([self.id] if self.id else [])]
         return {
-            "time": self.time, "bucket": self.bucket, "prediction": self.prediction, "score": self.score,
+            "time": self.time, "bucket": self.bucket or "1d", "prediction": self.prediction, "score": self.score,
             "outcome": self.outcome, "segments": self.segments, "exclude": exclude,
             "kinds": {**dict.fromkeys(self.text, "text"), **self.kinds}, "task": self.task,
         }  # fmt: skip
@@ -72,8 +74,8 @@ class Asked:
 def read(
     *, time: str | None, prediction: str | None, score: Sequence[str] | str, outcome: str | None,
     text: Sequence[str] | str, id: str | None, segments: Sequence[str] | str, exclude: Sequence[str] | str,  # noqa: A002
-    bucket: str, season: str, tolerance: float | str, false_alarms: str | float | None, kinds: Mapping[str, str] | None,
-    task: Any, audit: Any,
+    bucket: str | None, season: str, tolerance: float | str, false_alarms: str | float | None,
+    kinds: Mapping[str, str] | None, task: Any, audit: Any,
 ) -> Asked:  # fmt: skip
     """Check every option of `shelflife.check` by itself; raises `BadInput` naming the option."""
     share = _number(str(tolerance).removesuffix("%")) / (100 if str(tolerance).endswith("%") else 1)
@@ -97,6 +99,59 @@ def read(
         time, prediction, names(score), outcome, names(text), id, names(segments), names(exclude), bucket, season,
         share, _false_alarms(false_alarms), dict(kinds or {}), task, 40 if audit is True else int(audit),
     )  # fmt: skip
+
+
+def of_reference(options: dict[str, Any]) -> Asked:
+    """What a reference was asked to be counted with, and nothing else."""
+    plain = {**dict.fromkeys(("id", "false_alarms")), "text": (), "season": "none", "tolerance": 0.05, "audit": False}
+    return read(**{**plain, **options})
+
+
+def agree(layout: Layout, asked: Asked) -> None:
+    """Raise `BadInput` where an option says otherwise than a reference that was counted before."""
+    part = layout.outcome
+    counted = {
+        "time": layout.time,
+        "prediction": getattr(part, "prediction", None),
+        "outcome": getattr(part, "outcome", None),
+        "score": getattr(part, "scores", ()),
+        "segments": tuple(dict.fromkeys(segment.column for segment in layout.segments)),
+    }
+    for option, found in counted.items():
+        given = getattr(asked, option)
+        if given and given != found:
+            has = f"{option} {_named(found)}" if found else f"no {option}"
+            raise BadInput(
+                f"The reference was counted before, with {has}; found --{option} {_named(given)}. Leave the option out,"
+                " or count the reference anew with it."
+            )
+    length = None if asked.bucket is None else durations.parse(asked.bucket, option="--bucket")
+    if length is not None and layout.bucket is not None and length != layout.bucket:
+        has = words.days(durations.days(layout.bucket))
+        raise BadInput(
+            f"The reference was counted before, in buckets of {has}; found --bucket {asked.bucket}. Leave the"
+            " option out, or count the reference anew with it."
+        )
+    task = "regression" if isinstance(part, Residual) else "classification"
+    if asked.task is not None and part is not None and asked.task != task:
+        raise BadInput(f"The reference was counted before, as a {task}; found --task {asked.task}.")
+    kinds = {other.name: other.kind for other in layout.parts}
+    for column in (*asked.exclude, *([asked.id] if asked.id else [])):
+        if column in kinds:
+            raise BadInput(
+                f"The reference was counted before, with the column {column!r}, which --exclude or --id leaves out."
+                " Count the reference anew without it."
+            )
+    for column, kind in {**dict.fromkeys(asked.text, "text"), **asked.kinds}.items():
+        if kinds.get(column) != kind:
+            has = f"{column!r} as {kinds[column]}" if column in kinds else f"no column {column!r}"
+            raise BadInput(
+                f"The reference was counted before, with {has}; found {kind}. Count the reference anew to change it."
+            )
+
+
+def _named(names: Any) -> str:
+    return repr(names) if isinstance(names, str) else ", ".join(repr(name) for name in names)
 
 
 def _number(given: Any) -> float:

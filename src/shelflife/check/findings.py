@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,7 +48,34 @@ def of_alarms(
     by_key: dict[Key, list[Incident]] = {}
     for one in incidents:
         by_key.setdefault(one.key, []).append(one)
-    return ordered([_finding(some, promise, watched, current, moment) for some in by_key.values()])
+    told = [(some[0], _finding(some, promise, watched, current, moment)) for some in by_key.values()]
+    return ordered(_of_one_cause(told))
+
+
+def _of_one_cause(told: list[tuple[Incident, Finding]]) -> list[Finding]:
+    """Columns in which the same began at the same time have one finding: that of the strongest evidence."""
+    groups: list[list[tuple[Incident, Finding]]] = []
+    for one in sorted(told, key=lambda pair: -pair[0].rung.log_evidence):
+        incident, finding = one
+        for group in groups:
+            first, strongest = group[0]
+            same = (finding.code, finding.severity, incident.key[2]) == (
+                strongest.code,
+                strongest.severity,
+                first.key[2],
+            )
+            if finding.column is not None and same and abs(incident.rung.onset - first.rung.onset) <= _TOGETHER:
+                group.append(one)
+                break
+        else:
+            groups.append([one])
+    found = []
+    for group in groups:
+        finding = group[0][1]
+        also = tuple(sorted(str(other.column) for _, other in group[1:]))
+        said = finding.says + says.together(list(also)) if also else finding.says
+        found.append(dataclasses.replace(finding, also=also, says=said))
+    return found
 
 
 def ordered(findings: list[Finding]) -> list[Finding]:

@@ -238,7 +238,9 @@ def _residual_rows(
             held = None if most is None else most * part.scale
             found = current.chosen(current.segments == segment)
             known = found.of(part)[:, residual.KNOWN].astype(float)
-            track = Track("mean absolute error", value, _points(found, found.sums_of(part)[:, [0, 7]].sum(axis=1), known, moment))
+            track = Track(
+                "mean absolute error", value, _points(found, found.sums_of(part)[:, [0, 7]].sum(axis=1), known, moment)
+            )
             if ratio is not None:
                 estimated = value * ratio.value
                 low, high = value * ratio.low, value * ratio.high

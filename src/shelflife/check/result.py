@@ -55,7 +55,8 @@ class Finding:
 
     ``observed``, ``reference`` and ``limit`` are of the stream that carries most of the evidence, in shares of rows
     (or of the reference's loss scale for numbers). ``since`` is the estimated onset, ``at`` the bucket whose rows
-    completed the evidence; both are None without a time column. ``rows`` counts the rows since the onset.
+    completed the evidence; both are None without a time column. ``rows`` and ``observed`` are of the first incident,
+    from its onset to its last alarm. ``also`` names the other columns in which the same began at the same time.
     """
 
     code: str
@@ -72,6 +73,7 @@ class Finding:
     rows: int
     estimated: bool
     says: str
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

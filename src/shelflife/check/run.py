@@ -54,7 +54,7 @@ def check(
     id: str | None = None,  # noqa: A002 - the word that people use
     segments: Sequence[str] | str = (),
     exclude: Sequence[str] | str = (),
-    bucket: str = "1d",
+    bucket: str | None = None,
     season: str = "none",
     tolerance: float | str = 0.05,
     false_alarms: str | float | None = None,
@@ -85,7 +85,7 @@ def check(
     exclude
         Columns that are not compared.
     bucket
-        The slice of time in which data is watched, as ``1h``, ``1d`` or ``1w``.
+        The slice of time in which data is watched, as ``1h``, ``1d`` (the default) or ``1w``.
     season
         ``day``, ``week`` or ``year``: each bucket is compared with the reference's buckets of the same phase.
     tolerance
@@ -149,7 +149,7 @@ class _Sides:
 def _read(reference: Any, current: Any, asked: Asked, engine: engines.Engine, folder: Path) -> _Sides:
     with ExitStack() as stack:
         opened = saved(reference)
-        name, zoned = _called(reference), False
+        name = _called(reference)
         notes: list[str] = []
         if opened is None:
             (folder / "reference").mkdir()
@@ -157,10 +157,10 @@ def _read(reference: Any, current: Any, asked: Asked, engine: engines.Engine, fo
             if rows.rows == 0:
                 raise BadInput(f"The reference ({rows.source}) has no rows. Give a table of what was good.")
             opened = learn(rows, asked.reference_options(), engine)
-            name, zoned = rows.source, rows.zoned
+            name = rows.source
             notes += rows.notes
         else:
-            _agree(opened.layout, asked)
+            asking.agree(opened.layout, asked)
         layout = opened.layout
         seasons.check(asked.season, layout.bucket)
         if not layout.parts:
@@ -170,7 +170,7 @@ def _read(reference: Any, current: Any, asked: Asked, engine: engines.Engine, fo
         if counted is not None:
             if counted.layout.id != layout.id:
                 raise BadInput(f"{_called(current)} was counted with another reference; count it with this one.")
-            return _Sides(opened, counted, (name, _called(current)), zoned, (), tuple(notes))
+            return _Sides(opened, counted, (name, _called(current)), layout.zoned, (), tuple(notes))
         (folder / "current").mkdir()
         rows = stack.enter_context(tables.open_rows(current, time=layout.time, folder=folder / "current"))
         broken, dropped, told = _compared(opened.profile, rows, asked)
@@ -180,44 +180,17 @@ def _read(reference: Any, current: Any, asked: Asked, engine: engines.Engine, fo
         notes += [note for note in (*rows.notes, *told) if note not in notes]
         if untimed:
             notes.append(f"{untimed:,} rows without a time were left out of {rows.source}.")
-        return _Sides(opened, found, (name, rows.source), zoned or rows.zoned, tuple(broken), tuple(notes))
-
-
-def _agree(layout: Layout, asked: Asked) -> None:
-    """Raise `BadInput` where an option says otherwise than a reference that was counted before."""
-    part = layout.outcome
-    counted = {
-        "time": layout.time,
-        "prediction": getattr(part, "prediction", None),
-        "outcome": getattr(part, "outcome", None),
-        "score": getattr(part, "scores", ()),
-        "segments": tuple(dict.fromkeys(segment.column for segment in layout.segments)),
-    }
-    for option, found in counted.items():
-        given = getattr(asked, option)
-        if given and given != found:
-            has = f"{option} {_named(found)}" if found else f"no {option}"
-            raise BadInput(
-                f"The reference was counted before, with {has}; found --{option} {_named(given)}. Leave the option out,"
-                " or count the reference anew with it."
+        if untimed > asked.tolerance * rows.rows:
+            share = untimed / rows.rows
+            broken.append(_broken("SL101", str(layout.time), says.untimed(str(layout.time), share), untimed))
+        if layout.time is not None and rows.rows and rows.zoned != layout.zoned:
+            which = (
+                ("the current data carry", "the reference")
+                if rows.zoned
+                else ("the reference carry", "the current data")
             )
-    kinds = {other.name: other.kind for other in layout.parts}
-    for column in (*asked.exclude, *([asked.id] if asked.id else [])):
-        if column in kinds:
-            raise BadInput(
-                f"The reference was counted before, with the column {column!r}, which --exclude or --id leaves out."
-                " Count the reference anew without it."
-            )
-    for column, kind in {**dict.fromkeys(asked.text, "text"), **asked.kinds}.items():
-        if kinds.get(column) != kind:
-            has = f"{column!r} as {kinds[column]}" if column in kinds else f"no column {column!r}"
-            raise BadInput(
-                f"The reference was counted before, with {has}; found {kind}. Count the reference anew to change it."
-            )
-
-
-def _named(names: Any) -> str:
-    return repr(names) if isinstance(names, str) else ", ".join(repr(name) for name in names)
+            notes.append(f"Times of {which[0]} a zone and those of {which[1]} do not; these are taken as UTC.")
+        return _Sides(opened, found, (name, rows.source), layout.zoned or rows.zoned, tuple(broken), tuple(notes))
 
 
 def _truth(layout: Layout) -> str | None:
@@ -265,9 +238,8 @@ def _compared(reference: Profile, rows: tables.Rows, asked: Asked) -> tuple[list
                     continue  # a column of nothing has no type of its own; that it is missing will be found
                 held = "nothing" if _held_nothing(reference, part) else part.kind
                 broken.append(_broken("SL103", column, says.type_changed(column, held, str(found)), rows.rows))
-    for column in dict.fromkeys(segment.column for segment in layout.segments):
-        if column not in have and column not in dropped:
-            broken.append(_broken("SL102", column, says.missing_column(column), rows.rows))
+    gone = dict.fromkeys(segment.column for segment in layout.segments if segment.column not in {*have, *dropped})
+    broken += [_broken("SL102", column, says.missing_column(column), rows.rows) for column in gone]
     known = {*layout.columns, *asked.exclude, asked.id}
     fresh = [name for name, kind in have.items() if name not in known and roles.family(kind) is not None]
     if fresh:
@@ -338,10 +310,15 @@ def _answer(sides: _Sides, asked: Asked) -> Check:
     whole = current.whole()
     rows = int(whole.rows.sum())
     known = _known(own, whole, asked.season)
+    empty = _gaps(whole.buckets, layout.bucket)
     inputs = _Power.of(promise, watched, threshold, ("SL1", "SL2"))
     outcomes = _Power.of(promise, watched, threshold, ("SL301",))
     scored = _Power.of(promise, watched, threshold, ("SL302",))
     notes = list(sides.notes)
+    if empty:
+        notes.append(
+            f"{words.plural(empty, 'bucket')} between the first and the last of {sides.names[1]} hold no rows."
+        )
     if not known.all():
         notes.append(
             f"{np.sum(~known):,} of {words.plural(len(known), 'bucket')} lie in a phase of the {asked.season} that the"
@@ -383,6 +360,13 @@ def _answer(sides: _Sides, asked: Asked) -> Check:
     )
 
 
+def _gaps(buckets: NDArray[np.int64], length: int | None) -> int:
+    """How many buckets between the first and the last hold no rows."""
+    if length is None or len(buckets) < 2:
+        return 0
+    return int((buckets[-1] - buckets[0]) // length) + 1 - len(buckets)
+
+
 def _known(reference: Profile, whole: Profile, season: str) -> NDArray[np.bool_]:
     """Which buckets lie in a phase of the season that the reference has a bucket of."""
     length = reference.layout.bucket
@@ -409,9 +393,9 @@ class _Power:
     @classmethod
     def of(cls, promise: Promise, watched: Watched, threshold: float, codes: tuple[str, ...]) -> _Power:
         streams, limits = promise.streams, promise.limits
-        used = np.array(
-            [s.code.startswith(codes) and s.segment == 0 for s in streams.streams], dtype=bool
-        ) & (streams.weights > 0)  # fmt: skip
+        truth = _truth(promise.reference.layout)  # its mix waits for outcomes, and says nothing of the inputs
+        used = np.array([s.code.startswith(codes) and s.segment == 0 and (s.column is None or s.column != truth)
+                         for s in streams.streams], dtype=bool) & (streams.weights > 0)  # fmt: skip
         if not used.any():
             return cls(None, None)
         # What one bet of one stream has to reach on its own, beyond the room that its limit leaves.

@@ -89,6 +89,18 @@ def means(then: float, now: float) -> str:
     return "" if before == after or not math.isfinite(then + now) else f" Its mean is {after}; it was {before}."
 
 
+def untimed(column: str, share: float) -> str:
+    """Rows that cannot be put in their bucket."""
+    return f"{words.share(share)} of rows have no time in {column!r}; they were left out of everything."
+
+
+def together(columns: list[str]) -> str:
+    """Other columns in which the same began at the same time."""
+    shown = ", ".join(repr(column) for column in columns[:4])
+    more = f" and {len(columns) - 4} more" if len(columns) > 4 else ""
+    return f" So it is in {shown}{more}."
+
+
 def missing_column(column: str) -> str:
     """A column of the reference that the current data lacks."""
     return f"The column {column!r} is gone: the reference has it, the current data does not."

@@ -43,9 +43,7 @@ class Promise:
     season: str
 
     @classmethod
-    def of(
-        cls, reference: Profile, *, tolerance: float, season: str = "none", own: bool = True
-    ) -> Promise:
+    def of(cls, reference: Profile, *, tolerance: float, season: str = "none", own: bool = True) -> Promise:
         """The promise that a reference's buckets give.
 
         Parameters

@@ -33,7 +33,7 @@ Data = Annotated[list[str], typer.Argument(help="A table; with --merge two or mo
 Out = Annotated[Path, _results("Write the profile here.")]
 Merge = Annotated[bool, data_option("Add profiles of one reference instead of counting a table.", "--merge")]
 Reference = Annotated[str | None, data_option("Count in the cells of this reference; by default the table is its own.")]
-Bucket = Annotated[str, data_option("Slice of time: 1h, 1d, 1w.")]
+Bucket = Annotated[str | None, data_option("Slice of time: 1h, 1d (default), 1w.")]
 Segments = Annotated[str | None, roles("Columns by whose commonest values rows are also counted apart, with commas.")]
 Engine = Annotated[str, running("threads, processes, dask[=ADDRESS], ray or spark.")]
 
@@ -44,7 +44,7 @@ def profile(
     merge: Merge = False,
     reference: Reference = None,
     time: Time = None,
-    bucket: Bucket = "1d",
+    bucket: Bucket = None,
     exclude: Exclude = None,
     prediction: Prediction = None,
     score: Score = None,
@@ -63,7 +63,7 @@ def profile(
     Exit status: 0 done, 2 bad input.
     """
     learnt: dict[str, Any] = {
-        "time": time, "bucket": bucket, "exclude": names(exclude) or (), "prediction": prediction,
+        "time": time, "bucket": bucket or "1d", "exclude": names(exclude) or (), "prediction": prediction,
         "score": names(score) or (), "outcome": outcome, "segments": names(segments) or (), "task": task,
     }  # fmt: skip
     try:
@@ -76,7 +76,7 @@ def profile(
         else:
             if len(data) != 1:
                 raise BadInput(f"One table is asked for; found {len(data)}. To add profiles, say --merge.")
-            made = _counted(data[0], reference, learnt, engine, jobs, out)
+            made = _counted(data[0], reference, learnt, bucket, engine, jobs, out)
     except ShelflifeError as error:
         complain(error)
         raise typer.Exit(error.exit_code) from error
@@ -105,21 +105,27 @@ def _merged(paths: list[str]) -> Profile:
 
 
 def _counted(
-    data: str, reference: str | None, learnt: dict[str, Any], engine: str, jobs: int | None, out: Path
-) -> Profile:
+    data: str, reference: str | None, learnt: dict[str, Any], bucket: str | None, engine: str, jobs: int | None,
+    out: Path,
+) -> Profile:  # fmt: skip
     import tempfile
 
     from shelflife import engines, tables
-    from shelflife.check import spread
+    from shelflife.check import asked, spread
     from shelflife.profile import Reference as Learnt
 
     runs_on = engines.parse(engine, jobs)
     with tempfile.TemporaryDirectory(prefix="shelflife-") as folder:
         if reference is not None:
-            known = spread.opened(reference, learnt, runs_on, Path(folder) / "reference")
+            before = spread.saved(reference)
+            if before is not None:
+                asked.agree(before.layout, asked.of_reference({**learnt, "bucket": bucket}))
+            known = before or spread.opened(reference, learnt, runs_on, Path(folder) / "reference")
             with tables.open_rows(data, time=known.layout.time, folder=Path(folder)) as rows:
-                made, _ = spread.count(known.layout, rows, set(), runs_on)
+                made, untimed = spread.count(known.layout, rows, set(), runs_on)
             made.save(out)
+            if untimed:
+                typer.echo(f"• {untimed:,} rows without a time were left out.", err=True)
             return made
         with tables.open_rows(data, time=learnt["time"], folder=Path(folder)) as rows:
             found: Learnt = spread.learn(rows, learnt, runs_on)

@@ -173,25 +173,6 @@ class Detector:
         return cls(**{name: scalars[name](value) if name in scalars else value for name, value in kept.items()})
 
 
-def log_e_of_shares(hits: Floats, rows: Floats, limit: Floats) -> Floats:
-    """Logarithm of the e-value of each bet where only rows and the sum of their values are known.
-
-    Parameters
-    ----------
-    hits, rows
-        Shape (streams,); already discounted by the design effect.
-    limit
-        Shape (streams,), in (0, 1).
-
-    Returns
-    -------
-    Shape (streams, BETS).
-    """
-    rising, falling = share_logs(limit)
-    found: Floats = hits[:, None] * rising + (rows - hits)[:, None] * falling
-    return found
-
-
 def share_logs(limit: Floats) -> tuple[Floats, Floats]:
     """What a hit and a miss add to the evidence of each bet, each of shape (streams, BETS)."""
     grid = bets_of(limit)

@@ -154,9 +154,7 @@ class Profile:
             raise BadInput("A profile is asked for; this table is none. Make one with `shelflife profile DATA --out`.")
         try:
             layout = Layout.from_json(zlib.decompress(metadata[b"layout"]).decode())
-            missing = [name for name in ("segment", "bucket", "rows", *_ARRAYS[3:]) if name not in table.column_names]
-            if missing:
-                raise KeyError(missing[0])
+            table = table.select(["segment", "bucket", "rows", *_ARRAYS[3:]])
         except (zlib.error, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadInput("The profile is damaged: what it counts cannot be read. Make it again.") from error
         table = table.combine_chunks()

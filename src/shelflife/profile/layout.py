@@ -80,12 +80,15 @@ class Layout:
         Length of a bucket in microseconds.
     segments
         Values whose rows are also counted apart.
+    zoned
+        Whether the reference's times carried a zone; buckets are in UTC either way.
     """
 
     parts: tuple[Part, ...]
     time: str | None
     bucket: int | None
     segments: tuple[Segment, ...] = ()
+    zoned: bool = False
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
@@ -114,7 +117,8 @@ class Layout:
     @cached_property
     def id(self) -> str:
         """Digest of all that is counted: profiles with one id can be added and compared."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        counted = dataclasses.replace(self, zoned=False)  # buckets are in UTC either way
+        return hashlib.sha256(counted.to_json().encode()).hexdigest()
 
     @property
     def outcome(self) -> joint.Joint | residual.Residual | None:
@@ -148,7 +152,7 @@ class Layout:
         plain = json.loads(written)
         parts = tuple(_PARTS[found["is"]][1](found) for found in plain["parts"])
         segments = tuple(Segment(**found) for found in plain["segments"])
-        return cls(parts, plain["time"], plain["bucket"], segments)
+        return cls(parts, plain["time"], plain["bucket"], segments, plain["zoned"])
 
 
 def _word(part: Part) -> str:

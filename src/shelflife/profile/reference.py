@@ -267,7 +267,17 @@ def _layout(source: Source, asked: Roles, bucket: int) -> tuple[Layout, list[str
             part = expected.with_model(part, parts, sample)
         parts.append(part)
     segments = [Segment(column, value) for column in asked.segments for value in _commonest(sample[column], column)]
-    return Layout(tuple(parts), asked.time, bucket if asked.time else None, tuple(segments)), notes
+    return Layout(
+        tuple(parts), asked.time, bucket if asked.time else None, tuple(segments), _zoned(source, asked.time)
+    ), notes
+
+
+def _zoned(source: Source, time: str | None) -> bool:
+    """Whether the times carry a zone: as the doors read them, or as their type says."""
+    if time is None:
+        return False
+    kind = source.schema.field(time).type
+    return bool(getattr(source, "zoned", False) or (pa.types.is_timestamp(kind) and kind.tz is not None))
 
 
 def _sample(source: Source, asked: Roles, usable: list[str]) -> tuple[pa.Table, dict[str, category.Tally]]:
