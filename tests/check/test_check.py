@@ -263,8 +263,8 @@ def test_the_json_is_the_contract(before: pa.Table) -> None:
         "seconds",
     }  # fmt: skip
     assert set(plain["findings"][0]) == {
-        "also", "code", "severity", "kind", "column", "segment", "observed", "reference", "limit", "log10_evidence", "since",
-        "at", "rows", "estimated", "says",
+        "also", "code", "severity", "kind", "column", "segment", "observed", "reference", "limit", "log10_evidence",
+        "since", "at", "rows", "estimated", "says",
     }  # fmt: skip
     assert set(plain["columns"][0]) == {
         "name", "kind", "rows", "null_share", "unseen_share", "psi", "js", "ks", "tv", "wasserstein",
