@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -88,7 +88,7 @@ class Layout:
     time: str | None
     bucket: int | None
     segments: tuple[Segment, ...] = ()
-    zoned: bool = False
+    zoned: bool = field(default=False, compare=False)
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
