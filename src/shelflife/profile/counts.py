@@ -232,7 +232,21 @@ _WAYS = {"rows": np.add, "counts": np.add, "sums": np.add, "lows": np.minimum, "
 
 
 def merged(profiles: list[Profile]) -> Profile:
-    """All of one or more profiles added; raises `BadInput` where they count different things."""
+    """All of one or more profiles added.
+
+    Raises
+    ------
+    BadInput
+        Where they count different things.
+
+    Examples
+    --------
+    >>> from shelflife.profile import Reference
+    >>> table = pa.table({"x": [1.0, 2.0, 3.0, 4.0]})
+    >>> reference = Reference.learn(table)
+    >>> merged([reference.count(table.slice(at, 1)) for at in range(4)]) == reference.profile
+    True
+    """
     first = profiles[0]
     for other in profiles[1:]:
         if other.layout.id != first.layout.id:

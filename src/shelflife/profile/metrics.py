@@ -32,7 +32,19 @@ def of_joint(part: Joint, counts: NDArray[np.number], sums: Floats) -> dict[str,
     Returns
     -------
     From a metric's name to its value. ``precision``, ``recall`` and ``f1`` are the mean over classes (macro), and
-    ``precision[x]`` and so on those of class x; a class that neither occurs nor is predicted is left out.
+    ``precision[x]`` and so on those of class x; a class that neither occurs nor is predicted is left out. Average
+    precision is the step-wise area under precision and recall, as scikit-learn's; calibration error is that of
+    Naeini et al. (2015).
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from shelflife.profile import Reference
+    >>> table = pa.table({"said": ["a", "b", "a", "b"], "true": ["a", "b", "b", "b"]})
+    >>> reference = Reference.learn(table, prediction="said", outcome="true")
+    >>> part, profile = reference.layout.outcome, reference.profile
+    >>> of_joint(part, profile.of(part)[0], profile.sums_of(part)[0])["accuracy"]
+    0.75
     """
     scored, confusion, each = part.tables(counts)
     known = confusion[:, :-1]
@@ -58,7 +70,22 @@ def of_joint(part: Joint, counts: NDArray[np.number], sums: Floats) -> dict[str,
 
 
 def of_confusion(part: Joint, known: NDArray[np.number]) -> dict[str, float]:
-    """Metrics of predictions from predicted × true counts, shape (classes + 1, classes + 1); need not be whole."""
+    """Metrics of predictions from predicted × true counts.
+
+    Parameters
+    ----------
+    part
+        The score × prediction × outcome part, for the names of its classes.
+    known
+        Shape (classes + 1, classes + 1); what was said by what was true, the last of both any other class. Need not
+        be whole.
+
+    Examples
+    --------
+    >>> part = Joint("said", "true", (), ("a", "b"), None, "none")
+    >>> of_confusion(part, np.array([[8, 2, 0], [1, 9, 0], [0, 0, 0]]))["recall[b]"] == 9 / 11
+    True
+    """
     total = known.sum()
     hits = np.diag(known).astype(np.float64).copy()
     hits[-1] = 0.0  # what is no known class is never right
@@ -88,7 +115,23 @@ def of_confusion(part: Joint, known: NDArray[np.number]) -> dict[str, float]:
 
 
 def of_residual(counts: NDArray[np.integer], sums: Floats) -> dict[str, float]:
-    """Mean absolute error, root mean squared error and R² of a regression, from exact sums."""
+    """Mean absolute error, root mean squared error and R² of a regression, in units of the outcome.
+
+    Parameters
+    ----------
+    counts, sums
+        Shapes (cells,) and (sums,) of the `Residual` part.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from shelflife.profile import Reference
+    >>> table = pa.table({"said": [1.0, 2.0, 4.0], "true": [1.5, 2.5, 3.5]})
+    >>> reference = Reference.learn(table, prediction="said", outcome="true", task="regression")
+    >>> part, profile = reference.layout.outcome, reference.profile
+    >>> of_residual(profile.of(part)[0], profile.sums_of(part)[0])["mean_absolute_error"]
+    0.5
+    """
     n = float(counts[KNOWN])
     if n == 0:
         return {}
