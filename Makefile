@@ -56,7 +56,7 @@ pictures: $(READY) ## draw the pictures of the docs anew
 	$(BIN)/python docs/pictures.py $(ARGS)
 
 lock: ## refresh requirements.lock (needs uv); UPGRADE=1 takes the newest of everything
-	uv pip compile pyproject.toml --group dev --extra dask --extra delta --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --group dev --extra dask --extra delta --extra postgres --extra server --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet \
 	  $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 

@@ -2,6 +2,7 @@
 
     ShelflifeError
     ├── BadInput            what was given cannot be used                 exit 2
+    │   ├── PlanError       a plan is not valid (shelflife.plan)
     │   └── TrainerFailed   the user's trainer raised or returned nonsense
     └── NotEnoughHistory    the input is fine but too short to answer     exit 3
 

@@ -5,7 +5,26 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = {"altair", "dask", "duckdb", "joblib", "pandas", "pyarrow", "scipy", "sklearn", "skrub", "vl_convert", "numpy"}
+# Not Pydantic: Typer loads it by itself where it is installed.
+HEAVY = {
+    "altair",
+    "dask",
+    "duckdb",
+    "joblib",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+    "skrub",
+    "vl_convert",
+    "numpy",
+    "alembic",
+    "deltalake",
+    "fastapi",
+    "ruamel",
+    "sqlalchemy",
+    "uvicorn",
+}
 
 HELP = """
 import sys

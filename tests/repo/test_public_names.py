@@ -9,6 +9,9 @@ import pytest
 import shelflife
 
 MODULES = {
+    "plan",
+    "system",
+    "workspace",
     "cli",
     "detect",
     "durations",

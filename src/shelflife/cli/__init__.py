@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from shelflife import __version__
+from shelflife.cli import ledger, plan, tables, token
 from shelflife.cli.check import check
 from shelflife.cli.demo import demo
 from shelflife.cli.lifespan import lifespan
+from shelflife.cli.observe import observe
 from shelflife.cli.profile import profile
+from shelflife.cli.up import up
 from shelflife.errors import ShelflifeError
 
 app = typer.Typer(
@@ -43,6 +46,12 @@ app.command()(lifespan)
 app.command()(check)
 app.command()(profile)
 app.command()(demo)
+app.add_typer(plan.app, name="plan")
+app.command()(up)
+app.command()(observe)
+app.add_typer(token.app, name="token")
+app.add_typer(tables.app, name="tables")
+app.add_typer(ledger.app, name="ledger")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -99,6 +100,20 @@ def complain(error: ShelflifeError) -> None:
     from rich.console import Console
 
     Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"shelflife: {error}", markup=False)
+
+
+def complaining(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command whose errors are one clear sentence and a status."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except ShelflifeError as error:
+            complain(error)
+            raise typer.Exit(error.exit_code) from error
+
+    return run
 
 
 def check_writable(path: Path | None, inputs: Iterable[str] = ()) -> None:

@@ -1,0 +1,1 @@
+"""HTTP: thin routes over the composition root, one shape of error, an OpenAPI description of all."""

@@ -1,0 +1,214 @@
+"""``POST /api/v1/systems/{system}/{predictions|outcomes|feedback|kpis}``: rows in, durable before the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import orjson
+import pyarrow as pa
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from shelflife.api.problems import Problem, problem
+from shelflife.errors import BadInput
+from shelflife.observe.intake import Broken, Full
+from shelflife.observe.rows import Read, from_arrow, from_json
+from shelflife.observe.shapes import RowKind, Shape
+from shelflife.tokens import Token
+
+router = APIRouter(prefix="/api/v1", tags=["observe"])
+
+MOST_BYTES = 32_000_000
+MOST_ROWS = 200_000
+_ARROW = "application/vnd.apache.arrow.stream"
+_LARGE = 50_000  # bytes from which a body is read in a thread, so that small ones need not wait for it
+_TRUSTED = 1.0  # seconds for which a token or a plan that was looked up is taken as unchanged
+_TOLD = 1_000  # reasons that are told
+
+
+class Rejected(BaseModel):
+    """A row that was not taken."""
+
+    row: int = Field(description="Its place among those sent, from 0.")
+    reason: str = Field(description="Why.")
+
+
+class Accepted(BaseModel):
+    """What became of the rows that were sent."""
+
+    accepted: int = Field(description="Rows that are on the disk now.")
+    duplicate: int = Field(description="Rows whose id was there before; they were not taken again.")
+    rejected: list[Rejected] = Field(description="Rows that cannot be used, each with its reason; at most 1,000.")
+    ignored: list[str] = Field(description="Names that are not known by the plan; their values were not kept.")
+
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "array",
+                    "items": {"type": "object"},
+                    "description": "Rows; an object with `rows`, or a single row, does as well.",
+                }
+            },
+            _ARROW: {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+@router.post(
+    "/systems/{system}/{kind}",
+    response_model=Accepted,
+    responses=Problem.of(400, 401, 403, 404, 413, 415, 422, 503),
+    openapi_extra={**_BODY, "security": [{"token": []}]},
+    summary="Take in rows.",
+)
+async def observe(request: Request, system: str, kind: RowKind) -> Response:
+    """Rows are accepted, known already, or rejected with a reason; those accepted are on the disk before the answer.
+
+    Sending the same rows again is safe: each id is kept once.
+    """
+    known = _Known.of(request)
+    token = await known.token(request)
+    if token is None:
+        return problem(401, "no_token", "Send `Authorization: Bearer TOKEN`; `shelflife token create` makes one.",
+                       {"WWW-Authenticate": "Bearer"})  # fmt: skip
+    if not token.allows("observe", system):
+        return problem(403, "not_allowed", f"The token {token.name!r} may not send rows of {system!r}.")
+    try:
+        shape = await known.shape(system, kind)
+    except BadInput as error:
+        return problem(404, "unknown_system", str(error))
+    body = await _body(request)
+    if body is None:
+        return problem(413, "too_large", f"A body has at most {MOST_BYTES:,} bytes; send fewer rows at once.")
+    arrow = _is_arrow(request)
+    if arrow is None:
+        return problem(415, "media_type", f"Send application/json or {_ARROW}.")
+    try:
+        now = request.app.state.system.clock.now()
+        if len(body) < _LARGE:
+            read = _read(body, arrow, shape, now)
+        else:
+            read = await run_in_threadpool(_read, body, arrow, shape, now)
+    except BadInput as error:
+        return problem(400, "unreadable", str(error))
+    duplicates: tuple[int, ...] = ()
+    if len(read.table):
+        try:
+            receipt = await asyncio.wrap_future(request.app.state.intake.submit(system, kind, read.table))
+        except Full:
+            return problem(503, "full", "Too much waits to be written; come again.", {"Retry-After": "1"})
+        except Broken as error:
+            return problem(503, "broken", f"The log cannot be written: {error}. Nothing was taken; come again.",
+                           {"Retry-After": "10"})  # fmt: skip
+        duplicates = receipt.duplicates
+    return _answer(read, len(duplicates))
+
+
+def _answer(read: Read, duplicates: int) -> Response:
+    rejected = [{"row": place, "reason": why} for place, why in list(read.rejected.items())[:_TOLD]]
+    accepted = len(read.table) - duplicates
+    status = 422 if read.rejected and not len(read.table) else 200
+    if status == 422:
+        first = rejected[0]
+        says = f"No row can be used; row {first['row']}: {first['reason']}."
+        return Response(
+            orjson.dumps({"error": {"code": "rejected", "says": says}, "rejected": rejected, "ignored": read.ignored}),
+            status_code=status, media_type="application/json",
+        )  # fmt: skip
+    return Response(
+        orjson.dumps({"accepted": accepted, "duplicate": duplicates, "rejected": rejected, "ignored": read.ignored}),
+        media_type="application/json",
+    )
+
+
+def _is_arrow(request: Request) -> bool | None:
+    found = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    return {"application/json": False, _ARROW: True, "": False}.get(found)
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body, or None where it is too large; it is not read to the end then."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MOST_BYTES:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _read(body: bytes, arrow: bool, shape: Shape, now: Any) -> Read:
+    if arrow:
+        try:
+            with pa.ipc.open_stream(body) as reader:
+                table = reader.read_all()
+            table.validate(full=True)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise BadInput(f"The body is no Arrow stream: {str(error).splitlines()[0][:200]}.") from error
+        _few(len(table))
+        if len(set(table.column_names)) < len(table.column_names):
+            raise BadInput("The table has two columns of one name; rename one of them.")
+        return from_arrow(table, shape, now=now)
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f"The body is no JSON: {error}.") from error
+    if isinstance(found, dict):
+        found = found["rows"] if isinstance(found.get("rows"), list) and "id" not in found else [found]
+    if not isinstance(found, list):
+        raise BadInput(f"The body is to be a list of rows; found {type(found).__name__}.")
+    _few(len(found))
+    return from_json(found, shape, now=now)
+
+
+def _few(rows: int) -> None:
+    if rows > MOST_ROWS:
+        raise BadInput(f"At most {MOST_ROWS:,} rows can be sent at once; found {rows:,}. Send them in parts.")
+
+
+class _Known:
+    """Tokens and shapes that were looked up a moment ago, so that each row does not cost a query."""
+
+    def __init__(self, system: Any) -> None:
+        self._system = system
+        self._found: dict[Any, tuple[float, Any]] = {}
+
+    @classmethod
+    def of(cls, request: Request) -> _Known:
+        state = request.app.state
+        if not hasattr(state, "known"):
+            state.known = cls(state.system)
+        found: _Known = state.known
+        return found
+
+    async def token(self, request: Request) -> Token | None:
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not secret or len(secret) > 200:
+            return None
+        found: Token | None = await self._look(("token", secret), lambda: self._system.token(secret))
+        return found
+
+    async def shape(self, system: str, kind: RowKind) -> Shape:
+        found: Shape = await self._look((system, kind), lambda: self._system.shape(system, kind))
+        return found
+
+    async def _look(self, key: Any, look: Any) -> Any:
+        now = time.monotonic()
+        at, value = self._found.get(key, (-_TRUSTED, None))
+        if now - at < _TRUSTED:
+            return value
+        value = await run_in_threadpool(look)
+        if len(self._found) > 10_000:
+            self._found.clear()
+        if value is not None:  # what is not there is looked for again
+            self._found[key] = (now, value)
+        return value

@@ -1,0 +1,52 @@
+"""``shelflife observe``: keep the rows of a file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from shelflife.cli.frame import complaining, panel
+from shelflife.cli.workspace import By, Home, opened, somebody
+from shelflife.errors import BadInput, nearest
+
+_data = panel("Data")
+
+
+@complaining
+def observe(
+    kind: Annotated[str, typer.Argument(help="predictions, outcomes, feedback or kpis.")],
+    file: Annotated[str, typer.Argument(help="CSV, Parquet, Arrow, a folder or pattern of Parquet, or a Delta table.")],
+    system: Annotated[str, _data("The system that they are of.")],
+    columns: Annotated[str | None, _data("Our names for its columns: id=ticket,time=created_at.")] = None,
+    home: Home = None,
+    by: By = None,
+) -> None:
+    """Keep the rows of a file; a row whose id is known is not kept again, so running it twice is safe.
+
+    Exit status: 0 all rows were kept or known, 1 some were rejected, 2 bad input.
+    """
+    from shelflife.observe.shapes import KINDS
+
+    if kind not in KINDS:
+        raise BadInput(f"Rows are {', '.join(KINDS)}; found {kind!r}. {nearest(kind, KINDS)}")
+    with opened(home) as workspace:
+        found = workspace.observe(system, kind, file, columns=_columns(columns), by=somebody(by))
+    typer.echo(f"{found.accepted:,} accepted, {found.duplicate:,} known already, {found.rejected:,} rejected.")
+    for row, why in found.reasons:
+        typer.echo(f"  row {row:,}: {why}", err=True)
+    if found.rejected > len(found.reasons):
+        typer.echo(f"  and {found.rejected - len(found.reasons):,} more", err=True)
+    if found.ignored:
+        typer.echo(f"Not in the plan, and not kept: {', '.join(found.ignored)}.", err=True)
+    raise typer.Exit(1 if found.rejected else 0)
+
+
+def _columns(written: str | None) -> dict[str, str]:
+    found = {}
+    for pair in filter(None, (written or "").split(",")):
+        ours, sign, theirs = pair.partition("=")
+        if not sign:
+            raise BadInput(f"--columns asks for ours=theirs with commas, as id=ticket; found {pair.strip()!r}.")
+        found[ours.strip()] = theirs.strip()
+    return found

@@ -1,0 +1,71 @@
+"""What commands on a workspace have in common: where it is, and who asks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from shelflife.cli.frame import panel
+from shelflife.errors import BadInput
+
+if TYPE_CHECKING:
+    from shelflife.system import System
+    from shelflife.workspace import Settings
+
+workspace = panel("Workspace")
+
+Home = Annotated[
+    Path | None, workspace("The workspace's folder; $SHELFLIFE_HOME, else .shelflife here.", "--workspace")
+]
+By = Annotated[str | None, workspace("Who does it, for the ledger; your login by default.")]
+
+
+@contextlib.contextmanager
+def opened(home: Path | None, *, make: bool = False) -> Iterator[System]:
+    """The workspace, opened; made where it is not there yet and that was asked for."""
+    try:
+        from shelflife.system import System
+    except ImportError as error:
+        raise BadInput(f"A workspace needs {error.name}: pip install 'shelflife[server]'.") from error
+    settings = _settings(home)
+    system = System(settings, make=make or settings.database is not None)
+    try:
+        yield system
+    finally:
+        system.close()
+
+
+def is_there(home: Path | None) -> bool:
+    """Whether there is a workspace to open."""
+    try:
+        settings = _settings(home)
+    except ImportError:
+        return False
+    return settings.home.is_dir() or settings.database is not None
+
+
+def _settings(home: Path | None) -> Settings:
+    from pydantic import ValidationError
+
+    from shelflife.workspace import Settings
+
+    try:
+        return Settings() if home is None else Settings(home=home)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"SHELFLIFE_{'_'.join(str(part) for part in first['loc']).upper()}"
+        raise BadInput(f"The setting {name} cannot be used: {first['msg']}.") from error
+
+
+def somebody(by: str | None) -> str:
+    """Who does it: as said, else the login."""
+    import getpass
+
+    if by:
+        return by
+    with contextlib.suppress(OSError, KeyError, ImportError):
+        return getpass.getuser()
+    return os.environ.get("USER", "somebody")

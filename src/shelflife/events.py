@@ -1,0 +1,131 @@
+"""Every event of the ledger: one frozen class each, whose fields are what happened.
+
+``kind`` is the event's name there and, with ``shelflife.`` before it, its type as a CloudEvent.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, by somebody, perhaps to one system."""
+
+    kind: ClassVar[str]
+
+    @property
+    def subject(self) -> str | None:
+        """The system that it happened to, if any."""
+        return getattr(self, "system", None)
+
+    def body(self) -> dict[str, Any]:
+        """Its fields as plain values."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
+@dataclass(frozen=True)
+class WorkspaceMade(Event):
+    """A workspace was made, by this version of Shelflife."""
+
+    kind: ClassVar[str] = "workspace.made"
+    version: str
+
+
+@dataclass(frozen=True)
+class PlanApplied(Event):
+    """A plan was applied: it counts from now on, under this number."""
+
+    kind: ClassVar[str] = "plan.applied"
+    system: str
+    number: int
+    sha256: str
+    because: str
+
+
+@dataclass(frozen=True)
+class TokenMade(Event):
+    """A token was made: what it may do, for which systems (None: all), until when (None: until it is revoked)."""
+
+    kind: ClassVar[str] = "token.made"
+    token: str
+    name: str
+    may: tuple[str, ...]
+    systems: tuple[str, ...] | None
+    expires: datetime | None
+
+
+@dataclass(frozen=True)
+class TokenRevoked(Event):
+    """A token was taken back."""
+
+    kind: ClassVar[str] = "token.revoked"
+    token: str
+
+
+@dataclass(frozen=True)
+class RowsObserved(Event):
+    """Rows were read from a file or fetched by a connector; those that are sent to us go without an event each."""
+
+    kind: ClassVar[str] = "rows.observed"
+    system: str
+    rows: str
+    source: str
+    accepted: int
+    duplicate: int
+    rejected: int
+
+
+@dataclass(frozen=True)
+class SnapshotTaken(Event):
+    """The rows that a model is to be trained on were fixed."""
+
+    kind: ClassVar[str] = "snapshot.taken"
+    system: str
+    snapshot: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class TablesCompacted(Event):
+    """Small files of a system's tables were made into large ones; no row changed."""
+
+    kind: ClassVar[str] = "tables.compacted"
+    system: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class RowsExpired(Event):
+    """Rows older than the plan keeps them were removed."""
+
+    kind: ClassVar[str] = "rows.expired"
+    system: str
+    before: datetime
+    rows: int
+
+
+@dataclass(frozen=True)
+class IdErased(Event):
+    """All that was kept of one id was removed; only its digest is told."""
+
+    kind: ClassVar[str] = "id.erased"
+    system: str
+    digest: str
+    rows: int
+
+
+def kinds() -> dict[str, type[Event]]:
+    """Every event by its name."""
+    return {event.kind: event for event in Event.__subclasses__()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value

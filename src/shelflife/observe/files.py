@@ -1,0 +1,94 @@
+"""Rows from files: read in batches, kept by the same steps as any others, each file as one source."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from shelflife import tables as doors
+from shelflife.events import RowsObserved
+from shelflife.ledger import append
+from shelflife.observe.keep import keep
+from shelflife.observe.rows import from_arrow
+from shelflife.observe.shapes import Shape
+from shelflife.store.database import Database
+from shelflife.store.tables import Tables
+
+_ROWS = 200_000  # in one commit
+_TOLD = 20  # reasons that are told
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What became of the rows of a file; some of the reasons for those rejected, by their row from 1."""
+
+    accepted: int
+    duplicate: int
+    rejected: int
+    reasons: tuple[tuple[int, str], ...]
+    ignored: tuple[str, ...]
+
+
+def observe(
+    database: Database, tables: Tables, shape: Shape, system: str, path: str | Path, *,
+    columns: Mapping[str, str] | None, now: datetime, by: str,
+) -> Observed:  # fmt: skip
+    """Keep the rows of a file, folder, pattern or Delta table; a row whose id is known is not kept again.
+
+    Raises
+    ------
+    BadInput
+        Where the file cannot be read or lacks a column that was named.
+    """
+    accepted = duplicate = seen = 0
+    reasons: dict[int, str] = {}
+    ignored: set[str] = set()
+    # A run of its own: ids, not the file's name, are what keeps a row from being kept twice.
+    run = uuid.uuid4().hex
+    with (
+        tempfile.TemporaryDirectory(prefix="shelflife-") as folder,
+        doors.open_rows(path, time=None, folder=Path(folder)) as rows,
+    ):
+        for number, table in enumerate(_chunks(rows)):
+            read = from_arrow(table, shape, now=now, columns=columns)
+            source = f"file:{run}:{number}"
+            kept = keep(database, tables, source=source, system=system, kind=shape.kind, rows=read.table, now=now)
+            accepted, duplicate = accepted + kept.rows, duplicate + kept.duplicate
+            reasons.update((seen + place, why) for place, why in read.rejected.items())
+            ignored.update(read.ignored)
+            seen += len(table)
+    with database.writing() as connection:
+        event = RowsObserved(system, shape.kind, str(path), accepted, duplicate, len(reasons))
+        append(connection, event, at=now, by=by)
+    told = tuple((place + 1, why) for place, why in sorted(reasons.items())[:_TOLD])
+    return Observed(accepted, duplicate, len(reasons), told, tuple(sorted(ignored)))
+
+
+def _chunks(rows: doors.Rows) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    size = 0
+    for batch in rows.batches(rows.schema.names):
+        waiting.append(batch)
+        size += batch.num_rows
+        if size >= _ROWS:
+            yield pa.Table.from_batches(_alike(waiting))
+            waiting, size = [], 0
+    if size:
+        yield pa.Table.from_batches(_alike(waiting))
+
+
+def _alike(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Batches whose texts are no dictionaries, which differ from batch to batch."""
+    return [
+        pa.RecordBatch.from_arrays(
+            [c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for c in batch.columns],
+            names=batch.schema.names,
+        )
+        for batch in batches
+    ]

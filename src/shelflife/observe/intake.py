@@ -1,0 +1,265 @@
+"""The way in: rows are on the disk before they are acknowledged, and in their tables soon after.
+
+One thread commits: it takes whatever waits, sees which ids are new, writes them to the log with one fsync and answers
+all of them. Another drains: it seals the log's segment every few seconds and keeps its rows in the Delta tables. Both
+can be killed at any moment; the next process adopts the segments that are left and keeps them once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import struct
+import threading
+from collections import defaultdict
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from shelflife.clock import Clock
+from shelflife.observe.keep import keep, known
+from shelflife.observe.log import Log, adopted, records
+from shelflife.observe.rows import digest
+from shelflife.observe.shapes import RowKind
+from shelflife.store.database import Database
+from shelflife.store.tables import Tables
+
+_HEAD = struct.Struct("<I")
+_log = logging.getLogger("shelflife.observe")
+
+
+class Full(Exception):
+    """More waits than is held; the sender is to come again."""
+
+
+class Broken(Exception):
+    """The log cannot be written; nothing was accepted."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of the rows of one submission, by their places: those that were there before."""
+
+    duplicates: tuple[int, ...]
+
+
+@dataclass
+class _Waiting:
+    system: str
+    kind: RowKind
+    rows: pa.Table
+    digests: list[bytes]
+    done: Future[Receipt] = field(default_factory=Future)
+
+
+class Intake:
+    """Takes rows in durably.
+
+    Parameters
+    ----------
+    database, tables
+        Where ids and rows are kept.
+    folder
+        The folder of all logs, on a disk of this machine.
+    clock
+        Tells when rows came.
+    drain_every
+        Seconds between moves from the log into the tables.
+    most_bytes
+        How much may wait, in memory and in the log, before senders are told to come again.
+    """
+
+    def __init__(
+        self, database: Database, tables: Tables, folder: Path, clock: Clock, *, drain_every: float = 2.0,
+        most_bytes: int = 256_000_000,
+    ) -> None:  # fmt: skip
+        self._database, self._tables, self._clock = database, tables, clock
+        self._folder, self._drain_every, self._most_bytes = folder, drain_every, most_bytes
+        self._log = Log(folder)
+        self._waiting: list[_Waiting] = []
+        self._bytes = 0
+        self._sealed = 0
+        self._wake = threading.Condition()
+        self._recent: dict[tuple[str, str], set[bytes]] = defaultdict(set)
+        self._draining = threading.Lock()
+        self._writing = threading.Lock()  # the log, between committing and sealing
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=target, name=f"shelflife-{name}", daemon=True)
+            for name, target in (("commit", self._commit_forever), ("drain", self._drain_forever))
+        ]
+
+    def start(self) -> None:
+        """Take in what a process that is gone has left, and begin."""
+        self.adopt()
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, system: str, kind: RowKind, rows: pa.Table) -> Future[Receipt]:
+        """Hand in rows, in the columns of their shape; the future is done when they are on the disk.
+
+        Raises
+        ------
+        Full
+            Where too much waits already.
+        """
+        waiting = _Waiting(system, kind, rows, [digest(one) for one in rows["id"].to_pylist()])
+        with self._wake:
+            if self._bytes + self._log.size + self._sealed > self._most_bytes:
+                raise Full
+            self._waiting.append(waiting)
+            self._bytes += rows.nbytes
+            self._wake.notify()
+        return waiting.done
+
+    def drain(self) -> int:
+        """Move what the log holds into the tables; how many rows. Also called by itself."""
+        with self._draining:
+            with self._writing:
+                segment = self._log.seal()
+                # From here on new rows stand in the next segment; those of this one are known until it is kept.
+                drained = {key: set(ids) for key, ids in self._recent.items()}
+                self._sealed = sum(path.stat().st_size for path in self._log.folder.glob("*.log"))
+            if segment is None:
+                return 0
+            moved = self._keep(segment)
+            with self._writing:
+                for key, ids in drained.items():
+                    self._recent[key] -= ids
+                self._sealed = 0
+            return moved
+
+    def adopt(self) -> int:
+        """Keep what processes that are gone have left in their logs; how many rows."""
+        with adopted(self._folder) as segments:
+            return sum(self._keep(segment) for segment in segments)
+
+    def close(self) -> None:
+        """Answer all who wait, drain the log and stop."""
+        self._stop.set()
+        with self._wake:
+            self._wake.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+        self._commit()
+        self.drain()
+        self._log.close()
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _commit_forever(self) -> None:
+        while not self._stop.is_set():
+            with self._wake:
+                while not self._waiting and not self._stop.is_set():
+                    self._wake.wait()
+            self._commit()
+
+    def _commit(self) -> None:
+        """Write all that waits as one group."""
+        with self._wake:
+            group, self._waiting, self._bytes = self._waiting, [], 0
+        if not group:
+            return
+        try:
+            receipts = self._written(group)
+        except Exception as error:  # noqa: BLE001 - whatever it was, each of them has to be told
+            _log.exception("the log cannot be written")
+            for one in group:
+                one.done.set_exception(Broken(str(error)))
+            return
+        for one, receipt in zip(group, receipts, strict=True):
+            one.done.set_result(receipt)
+
+    def _written(self, group: list[_Waiting]) -> list[Receipt]:
+        together: dict[tuple[str, RowKind], list[_Waiting]] = defaultdict(list)
+        for one in group:
+            together[one.system, one.kind].append(one)
+        fresh: dict[tuple[str, RowKind], list[pa.Table]] = defaultdict(list)
+        added: dict[tuple[str, RowKind], set[bytes]] = defaultdict(set)
+        receipts: dict[int, Receipt] = {}
+        with self._writing:
+            # An id is known from the log until it is known from the database: both are asked under one lock.
+            with self._database.reading() as connection:
+                before = {
+                    key: known(connection, *key, list({one for waiting in some for one in waiting.digests}))
+                    for key, some in together.items()
+                }
+            for key, some in together.items():
+                recent = self._recent[key]
+                for waiting in some:
+                    duplicates = []
+                    for place, name in enumerate(waiting.digests):
+                        if name in before[key] or name in recent or name in added[key]:
+                            duplicates.append(place)
+                        else:
+                            added[key].add(name)
+                    receipts[id(waiting)] = Receipt(tuple(duplicates))
+                    fresh[key].append(_without(waiting.rows, duplicates))
+            made = [_packed(key, tables) for key, tables in fresh.items() if any(len(table) for table in tables)]
+            if made:
+                self._log.append(made)
+            for key, ids in added.items():
+                self._recent[key] |= ids
+        return [receipts[id(one)] for one in group]
+
+    def _drain_forever(self) -> None:
+        while not self._stop.wait(self._drain_every):
+            try:
+                self.drain()
+            except Exception:  # noqa: BLE001 - whatever it is, the log keeps the rows
+                # What is not kept stays in the log, and is adopted by whoever starts next.
+                _log.exception("the log cannot be moved into the tables; it is tried again")
+                self._retry()
+
+    def _retry(self) -> None:
+        with self._draining:
+            for segment in sorted(self._log.folder.glob("*.log"))[:-1]:
+                try:
+                    self._keep(segment)
+                except Exception:  # noqa: BLE001 - as above
+                    _log.exception("still not")
+                    return
+
+    def _keep(self, segment: Path) -> int:
+        """Keep the rows of a sealed segment, and remove it."""
+        tables: dict[tuple[str, RowKind], list[pa.Table]] = defaultdict(list)
+        for record in records(segment):
+            key, table = _unpacked(record)
+            tables[key].append(table)
+        source = f"log:{segment.parent.name}/{segment.stem}"
+        moved = 0
+        for (system, kind), parts in sorted(tables.items(), key=lambda item: item[0]):
+            rows = pa.concat_tables(parts, promote_options="permissive")
+            kept = keep(
+                self._database, self._tables, source=source, system=system, kind=kind, rows=rows,
+                now=self._clock.now(),
+            )  # fmt: skip
+            moved += kept.rows
+        segment.unlink()
+        return moved
+
+
+def _without(rows: pa.Table, places: list[int]) -> pa.Table:
+    if not places:
+        return rows
+    gone = set(places)
+    return rows.take(pa.array([place for place in range(len(rows)) if place not in gone], pa.int64()))
+
+
+def _packed(key: tuple[str, RowKind], tables: list[pa.Table]) -> bytes:
+    head = json.dumps(key).encode()
+    rows = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, rows.schema) as writer:
+        writer.write_table(rows)
+    return b"".join([_HEAD.pack(len(head)), head, out.getvalue()])
+
+
+def _unpacked(record: bytes) -> tuple[tuple[str, RowKind], pa.Table]:
+    (length,) = _HEAD.unpack_from(record)
+    start = _HEAD.size
+    system, kind = json.loads(record[start : start + length])
+    return (system, kind), pa.ipc.open_stream(pa.py_buffer(record)[start + length :]).read_all()

@@ -1,0 +1,76 @@
+"""How long observations stay: small files made large, old rows removed, one id removed everywhere."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete as remove
+from sqlalchemy import update
+
+from shelflife.events import IdErased, RowsExpired, TablesCompacted
+from shelflife.ledger import append
+from shelflife.observe.rows import digest
+from shelflife.observe.shapes import KINDS
+from shelflife.plan import Plan
+from shelflife.store.database import Database
+from shelflife.store.schema import observed
+from shelflife.store.tables import Tables, moment, quoted
+
+ERASED = 0  # the batch of an id that was erased: it is known, and is not kept again
+_READERS = timedelta(hours=1)  # how long a reader may take who has begun with files that are now replaced
+
+
+def compact(database: Database, tables: Tables, system: str, *, now: datetime, by: str) -> tuple[int, int]:
+    """Make few large files of many small ones in all tables of a system; files before and after."""
+    before = after = 0
+    for kind in KINDS:
+        had, has = tables.compact(system, kind)
+        tables.vacuum(system, kind, keep=_READERS)
+        before, after = before + had, after + has
+    with database.writing() as connection:
+        append(connection, TablesCompacted(system, before, after), at=now, by=by)
+    return before, after
+
+
+def expire(database: Database, tables: Tables, plan: Plan, *, now: datetime, by: str) -> int:
+    """Remove the rows that are older than the plan keeps them; how many. Without `keep` none are."""
+    if plan.keep is None:
+        return 0
+    before = now - plan.keep
+    gone = 0
+    for kind in KINDS:
+        # An outcome goes with its prediction, however late it came.
+        column = "coalesce(prediction_time, time)" if kind == "outcomes" else "time"
+        gone += tables.delete(plan.system, kind, f"{column} < {moment(before)}")
+        tables.vacuum(plan.system, kind, keep=timedelta(0))
+    with database.writing() as connection:
+        connection.execute(
+            remove(observed).where(
+                observed.c.system == plan.system, observed.c.time < int(before.timestamp() * 1_000_000)
+            )
+        )
+        if gone:
+            append(connection, RowsExpired(plan.system, before, gone), at=now, by=by)
+    return gone
+
+
+def erase(database: Database, tables: Tables, system: str, id: str, *, now: datetime, by: str) -> int:  # noqa: A002
+    """Remove all that is kept of one id, from every version of every table; how many rows.
+
+    Its digest stays, so that a file that is read again, or a connector, does not bring it back.
+    """
+    gone = 0
+    for kind in KINDS:
+        names = "id" if kind != "feedback" else "prediction_id"
+        predicate = f"{names} = {quoted(id)}" if kind != "feedback" else f"id = {quoted(id)} OR {names} = {quoted(id)}"
+        gone += tables.delete(system, kind, predicate)
+        # Files of versions before still hold it; they go at once.
+        tables.vacuum(system, kind, keep=timedelta(0))
+    with database.writing() as connection:
+        connection.execute(
+            update(observed)
+            .where(observed.c.system == system, observed.c.id == digest(id))
+            .values(batch=ERASED, time=None)
+        )
+        append(connection, IdErased(system, digest(id).hex(), gone), at=now, by=by)
+    return gone

@@ -1,0 +1,70 @@
+"""What rows of each kind look like: which columns, of which types, by the plan of their system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from shelflife.plan import Plan
+
+RowKind = Literal["predictions", "outcomes", "feedback", "kpis"]
+KINDS: tuple[RowKind, ...] = ("predictions", "outcomes", "feedback", "kpis")
+
+MOMENT = pa.timestamp("us", tz="UTC")
+FEEDBACK = ("override", "escalation", "rating", "comment")
+
+_TYPES = {
+    "numeric": pa.float64(),
+    "category": pa.string(),
+    "boolean": pa.bool_(),
+    "text": pa.string(),
+    "time": MOMENT,
+    "vector": pa.list_(pa.float64()),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The columns of one kind of row of one system.
+
+    Attributes
+    ----------
+    kind
+        What the rows are.
+    schema
+        Columns as they are kept; ``inputs`` and several scores are structs.
+    needed
+        Columns without which a row is rejected.
+    words
+        Texts that a column may hold, by column; of others any.
+    """
+
+    kind: RowKind
+    schema: pa.Schema
+    needed: frozenset[str]
+    words: dict[str, tuple[str, ...]]
+
+
+def shape(plan: Plan, kind: RowKind) -> Shape:
+    """The shape of a kind of row by the plan."""
+    answer = pa.float64() if plan.model.task == "regression" else pa.string()
+    fields = [pa.field("id", pa.string()), pa.field("time", MOMENT)]
+    if kind == "predictions":
+        inputs = pa.struct([(name, _TYPES[kind]) for name, kind in plan.model.inputs.items()])
+        fields += [pa.field("version", pa.string()), pa.field("prediction", answer)]
+        if len(plan.model.score) == 1:
+            fields.append(pa.field("score", pa.float64()))
+        elif plan.model.score:
+            fields.append(pa.field("score", pa.struct([(name, pa.float64()) for name in plan.model.score])))
+        fields.append(pa.field("inputs", inputs))
+        return Shape(kind, pa.schema(fields), frozenset({"id", "time"}), {})
+    if kind == "outcomes":
+        return Shape(kind, pa.schema([*fields, pa.field("outcome", answer)]), frozenset({"id", "outcome"}), {})
+    if kind == "feedback":
+        texts = [pa.field(name, pa.string()) for name in ("prediction_id", "what", "value", "by", "text")]
+        return Shape(kind, pa.schema([*fields, *texts]), frozenset({"id", "what"}), {"what": FEEDBACK})
+    figures = [pa.field("kpi", pa.string()), pa.field("value", pa.float64()), pa.field("rows", pa.float64())]
+    names = tuple(kpi.name for kpi in plan.objective.kpis)
+    return Shape(kind, pa.schema([*fields, *figures]), frozenset({"id", "kpi", "time", "value"}), {"kpi": names})

@@ -1,0 +1,139 @@
+"""The rows that a model is trained on, fixed: read again at any later time they are the same, bit for bit.
+
+A snapshot is no copy and no version of a table. Every row carries the number of the batch in which it came, and
+rows never change; so the rows of a time up to a batch, in one order, are the same whatever was appended or compacted
+since. A digest tells where they are not: where one of their ids was erased, or the plan's time of keeping has passed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import func, insert, select
+
+from shelflife.errors import BadInput
+from shelflife.events import SnapshotTaken
+from shelflife.ledger import append
+from shelflife.plan import Plan
+from shelflife.store.database import Database
+from shelflife.store.schema import batches, snapshots
+from shelflife.store.tables import Tables
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The name of some rows, and what they were when it was given."""
+
+    id: str
+    system: str
+    until: int
+    rows: int
+    sha256: str
+
+
+def take(
+    database: Database, tables: Tables, plan: Plan, *, start: datetime | None, end: datetime | None, now: datetime,
+    by: str,
+) -> Snapshot:  # fmt: skip
+    """Fix the predictions of a time (from `start` to before `end`) that have an outcome by now."""
+    system = plan.system
+    with database.reading() as connection:
+        until = _settled(connection, system)
+    inputs = list(plan.model.inputs)
+    found = _rows(tables, plan.system, inputs, until, start, end)
+    made = Snapshot(secrets.token_hex(8), system, until, len(found), _digest(found))
+    versions = {kind: tables.version(system, kind) for kind in ("predictions", "outcomes")}
+    with database.writing() as connection:
+        connection.execute(
+            insert(snapshots).values(
+                id=made.id, system=system, until=until, start=start, end=end, columns=inputs, rows=made.rows,
+                sha256=made.sha256, versions=versions, at=now, by=by,
+            )
+        )  # fmt: skip
+        append(connection, SnapshotTaken(system, made.id, made.rows, made.sha256), at=now, by=by)
+    return made
+
+
+def read(database: Database, tables: Tables, id: str) -> pa.Table:  # noqa: A002 - what it is called
+    """The rows of a snapshot: ``id``, ``time``, its inputs, ``outcome``; sorted by time and id.
+
+    Raises
+    ------
+    BadInput
+        Where there is no such snapshot, or its rows are not all there any more.
+    """
+    with database.reading() as connection:
+        known = connection.execute(select(snapshots).where(snapshots.c.id == id)).one_or_none()
+    if known is None:
+        raise BadInput(f"There is no snapshot {id!r}.")
+    found = _rows(tables, known.system, known.columns, known.until, known.start, known.end)
+    if _digest(found) != known.sha256:
+        raise BadInput(
+            f"The rows of snapshot {id} are no longer what they were: {known.rows:,} then, {len(found):,} now. Rows of"
+            " it were erased, or are older than the plan keeps them; the ledger says which (shelflife ledger show)."
+        )
+    return found
+
+
+def _settled(connection: Any, system: str) -> int:
+    """The last batch up to which all are done; what is under way may still become visible later."""
+    open_from = connection.execute(
+        select(func.min(batches.c.number)).where(batches.c.system == system, batches.c.done.is_(None))
+    ).scalar()
+    last = connection.execute(select(func.max(batches.c.number)).where(batches.c.system == system)).scalar() or 0
+    return int(last if open_from is None else open_from - 1)
+
+
+def _rows(
+    tables: Tables, system: str, inputs: list[str], until: int, start: datetime | None, end: datetime | None
+) -> pa.Table:
+    import duckdb
+
+    made, true = tables.dataset(system, "predictions"), tables.dataset(system, "outcomes")
+    if made is None or true is None:
+        return pa.table({"id": pa.array([], pa.string())})
+    with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("made", made)
+        connection.register("true", true)
+        have = {
+            made.schema.field("inputs").type.field(i).name for i in range(made.schema.field("inputs").type.num_fields)
+        }
+        chosen = ", ".join(f"made.inputs.{_quoted(name)} AS {_quoted(name)}" for name in inputs if name in have)
+        within = "made.batch <= $until"
+        given: dict[str, Any] = {"until": until}
+        for name, sign, moment in (("start", ">=", start), ("end", "<", end)):
+            if moment is not None:
+                within += f" AND made.time {sign} ${name}"
+                given[name] = moment
+        return connection.sql(
+            f'SELECT made.id, made.time, {chosen}, "true".outcome FROM made JOIN "true" ON "true".id = made.id'  # noqa: S608
+            f' AND "true".batch <= $until WHERE {within} ORDER BY made.time, made.id',
+            params=given,
+        ).to_arrow_table()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _digest(rows: pa.Table) -> str:
+    """SHA-256 of the values, column by column, however they lie in memory."""
+    import hashlib
+
+    found = hashlib.sha256()
+    for name in rows.column_names:
+        column = rows[name]
+        found.update(f"{name}\0{column.type}\0{len(column)}\0".encode())
+        sink = pa.BufferOutputStream()
+        # In chunks of one size, so that it does not matter in how many the rows came.
+        flat = pa.table({"values": pc.cast(column, column.type)}).combine_chunks()
+        with pa.ipc.new_stream(sink, flat.schema) as writer:
+            writer.write_table(flat, max_chunksize=65_536)
+        found.update(sink.getvalue())
+    return found.hexdigest()

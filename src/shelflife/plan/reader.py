@@ -1,0 +1,353 @@
+"""From the YAML that people write to a `Plan`; every mistake is told once, with file, line and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from shelflife.errors import BadInput, nearest
+from shelflife.plan import references
+from shelflife.plan.spec import Plan
+
+_MOST_BYTES = 1_000_000  # the longest plan that a person could have written
+_MOST_VALUES = 50_000  # aliases that repeat aliases would otherwise unfold without end
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: the line (from 1) and the place of it, and what was found and is allowed."""
+
+    line: int
+    place: str
+    says: str
+
+
+class PlanError(BadInput):
+    """A plan that is not valid; `problems` are its mistakes in the order of their lines."""
+
+    def __init__(self, source: str, problems: list[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(sorted(problems, key=lambda problem: problem.line))
+        super().__init__("\n".join(f"{source}:{problem.line}: {problem.says}" for problem in self.problems))
+
+
+@dataclass(frozen=True)
+class Written:
+    """A plan as it was written: what it says, its text, and where each part of it stands."""
+
+    plan: Plan
+    text: str
+    source: str
+    lines: dict[Place, int]
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what it says; comments, order of keys and layout do not change it."""
+        return digest(self.plan)
+
+    def line(self, *place: str | int) -> int:
+        """The line of a part, or of the nearest part around it."""
+        return _line(self.lines, place)
+
+
+def digest(plan: Plan) -> str:
+    """SHA-256 of what a plan says."""
+    said = json.dumps(plan.model_dump(mode="json", by_alias=True), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def read(path: str | Path) -> Written:
+    """Read a plan from a file.
+
+    Raises
+    ------
+    PlanError
+        Where the plan is not valid; its message has one line for each mistake.
+    BadInput
+        Where there is no such file, or it is no text.
+
+    Examples
+    --------
+    >>> read("no-such-plan.yaml")
+    Traceback (most recent call last):
+    ...
+    shelflife.errors.BadInput: There is no plan 'no-such-plan.yaml'. `shelflife plan draft` writes a first one.
+    """
+    source = Path(path)
+    try:
+        found = source.read_bytes()
+    except FileNotFoundError as error:
+        raise BadInput(f"There is no plan {str(path)!r}. `shelflife plan draft` writes a first one.") from error
+    except OSError as error:
+        raise BadInput(f"Cannot read the plan {str(path)!r}: {error.strerror}.") from error
+    if len(found) > _MOST_BYTES:
+        raise BadInput(f"{path} has {len(found):,} bytes; a plan has at most {_MOST_BYTES:,}. Is it another file?")
+    try:
+        text = found.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = found[: error.start].count(b"\n") + 1
+        says = f"a plan is UTF-8 text; found the byte 0x{found[error.start]:02x}. Save the file as UTF-8."
+        raise PlanError(str(path), [Problem(line, "", says)]) from error
+    return parse(text, source=str(path))
+
+
+def parse(text: str, *, source: str = "plan") -> Written:
+    """Read a plan from its text; `source` names it in errors.
+
+    Raises
+    ------
+    PlanError
+        Where the plan is not valid.
+    """
+    loaded, lines = _load(text, source)
+    if not isinstance(loaded, dict):
+        found = "nothing" if loaded is None else type(loaded).__name__
+        raise PlanError(source, [Problem(1, "", f"a plan starts with `shelflife: 1` and `system: …`; found {found}.")])
+    try:
+        plan = Plan.model_validate_json(json.dumps(loaded, default=_plainly))
+    except ValidationError as error:
+        raise PlanError(source, _problems(error, loaded, lines)) from error
+    wrong = [Problem(_line(lines, place), _dotted(place), says) for place, says in references.contradictions(plan)]
+    if wrong:
+        raise PlanError(source, wrong)
+    return Written(plan, text, source, lines)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# YAML
+
+
+def _load(text: str, source: str) -> tuple[Any, dict[Place, int]]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        node = YAML(typ="rt").load(text)
+    except DuplicateKeyError as error:
+        mark = error.problem_mark
+        key = text.splitlines()[mark.line][mark.column :].split(":")[0].strip()
+        says = f"`{key}` is given twice in one place; keep one of them."
+        raise PlanError(source, [Problem(mark.line + 1, key, says)]) from error
+    except MarkedYAMLError as error:
+        marked = error.problem_mark or error.context_mark
+        line = marked.line + 1 if marked is not None else 1
+        raise PlanError(source, [Problem(line, "", _unreadable(text, line, error.problem or "no YAML"))]) from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        line = text[: getattr(error, "position", 0)].count("\n") + 1
+        what = getattr(error, "reason", None) or str(error).splitlines()[0]
+        raise PlanError(source, [Problem(line, "", f"this is not YAML: {what}.")]) from error
+    lines: dict[Place, int] = {(): 1}
+    left = [_MOST_VALUES]
+    return _plain(node, (), lines, source, left), lines
+
+
+def _unreadable(text: str, line: int, problem: str) -> str:
+    written = text.splitlines()[line - 1] if line <= len(text.splitlines()) else ""
+    if "\t" in written[: len(written) - len(written.lstrip())]:
+        return "the line begins with a tab; YAML is indented with spaces."
+    return f"this is not YAML: {problem}; found {written.strip()[:60]!r}."
+
+
+def _plain(given: Any, place: Place, lines: dict[Place, int], source: str, left: list[int]) -> Any:
+    """Plain values of a YAML node; `lines` gets the line of every part."""
+    node: Any = given  # ruamel's own kinds of list and mapping know their lines
+    left[0] -= 1
+    if left[0] < 0 or len(place) > 30:
+        raise PlanError(
+            source, [Problem(lines.get(place[:1], 1), "", "the plan is nested or repeated beyond reading.")]
+        )
+    if isinstance(node, dict):
+        made = {}
+        for key in node:
+            inner = (*place, key if isinstance(key, str) else str(key))
+            lines[inner] = given.lc.key(key)[0] + 1 if key in given.lc.data else lines.get(place, 1)
+            if not isinstance(key, str):
+                says = f"a name is to be text; found {key!r}. Write it in quotes."
+                raise PlanError(source, [Problem(lines[inner], _dotted(inner), says)])
+            made[key] = _plain(node[key], inner, lines, source, left)
+        return made
+    if isinstance(node, list):
+        for position in range(len(node)):
+            lines[*place, position] = given.lc.item(position)[0] + 1
+        return [_plain(item, (*place, position), lines, source, left) for position, item in enumerate(node)]
+    if isinstance(node, bool) or node is None or isinstance(node, date | datetime):
+        return node
+    for kind in (str, int, float):
+        if isinstance(node, kind):
+            return kind(node)
+    return str(getattr(node, "value", node))
+
+
+def _plainly(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# What pydantic says, in our words
+
+
+def _problems(error: ValidationError, loaded: Any, lines: dict[Place, int]) -> list[Problem]:
+    found = [(_place(entry["loc"]), entry) for entry in error.errors(include_url=False)]
+    # A misspelt word is one mistake: that the right one is missing need not be told as well.
+    meant = {
+        (*place[:-1], _meant(str(place[-1]), _words(place[:-1])))
+        for place, entry in found
+        if entry["type"] == "extra_forbidden"
+    }
+    return [
+        Problem(_line(lines, place), _dotted(place), _says(entry, place, loaded))
+        for place, entry in found
+        if entry["type"] != "missing" or place not in meant
+    ]
+
+
+def _says(found: Any, place: Place, loaded: Any) -> str:
+    kind, context = found["type"], found.get("ctx", {})
+    name = f"`{_dotted(place)}`" if place else "the plan"
+    value = _shown(_value(loaded, place))
+    if kind == "extra_forbidden":
+        within = f"`{_dotted(place[:-1])}`" if len(place) > 1 else "a plan"
+        return f"there is no `{place[-1]}` in {within}. {_allowed(str(place[-1]), _words(place[:-1]))}"
+    if kind == "missing":
+        within = f"`{_dotted(place[:-1])}`" if len(place) > 1 else "the plan"
+        return f"{within} needs `{place[-1]}`{_described(place)}."
+    if kind == "literal_error":
+        words = [word.strip().strip("'") for word in context["expected"].replace(" or ", ", ").split(",")]
+        hint = _hint(str(_value(loaded, place)), words)
+        return f"{name} is to be one of {', '.join(words)}; found {value}. {hint}".strip()
+    wanted = {
+        "string_type": "text", "string_too_short": "some text", "string_too_long": "shorter text",
+        "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
+        "bool_type": "true or false", "dict_type": "a list of `name: value`", "model_type": "a list of `name: value`",
+        "model_attributes_type": "a list of `name: value`", "tuple_type": "a list, as [a, b]",
+        "list_type": "a list, as [a, b]", "too_short": "at least one", "finite_number": "a number",
+        "date_type": "a date, as 2026-05-01", "date_parsing": "a date, as 2026-05-01",
+        "date_from_datetime_parsing": "a date, as 2026-05-01", "date_from_datetime_inexact": "a date without a time",
+    }.get(kind)  # fmt: skip
+    limits = {
+        "greater_than_equal": ("ge", "at least"),
+        "less_than_equal": ("le", "at most"),
+        "greater_than": ("gt", "more than"),
+    }
+    if wanted is None and kind in limits:
+        key, word = limits[kind]
+        wanted = f"{word} {context[key]:g}"
+    if wanted is not None:
+        return f"{name} is to be {wanted}; found {value}."
+    return f"{name} {found['msg']}." if kind == "whole" else f"{name} {found['msg']}; found {value}."
+
+
+def _hint(asked: str, words: list[str]) -> str:
+    said = nearest(asked, words)
+    return said if said.startswith("Did") else ""
+
+
+def _allowed(asked: str, words: list[str]) -> str:
+    hint = _hint(asked, words)
+    return f"{hint} Allowed: {', '.join(words)}.".strip()
+
+
+def _described(place: Place) -> str:
+    field = _field(place)
+    return f": {field.description[0].lower()}{field.description[1:].rstrip('.')}" if field and field.description else ""
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    said = json.dumps(value, ensure_ascii=False, default=str) if not isinstance(value, str) else repr(value)
+    return said if len(said) <= 60 else f"{said[:57]}…"
+
+
+def _value(loaded: Any, place: Place) -> Any:
+    for part in place:
+        try:
+            loaded = loaded[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return loaded
+
+
+def _place(location: tuple[str | int, ...]) -> Place:
+    """The place in the plan, without the marks of which kind of item was read."""
+    return tuple(part for part in location if not (isinstance(part, str) and part.startswith(("=", "["))))
+
+
+def _words(place: Place) -> list[str]:
+    """What may be said at a place."""
+    around = _section(place)
+    return [field.alias or name for name, field in around.model_fields.items()] if around else []
+
+
+def _meant(asked: str, words: list[str]) -> str:
+    close = difflib.get_close_matches(asked, words, n=1, cutoff=0.5)
+    return close[0] if close else asked
+
+
+def _field(place: Place) -> FieldInfo | None:
+    around = _section(place[:-1])
+    if around is None:
+        return None
+    return next((f for n, f in around.model_fields.items() if place[-1] in {n, f.alias}), None)
+
+
+def _section(place: Place) -> type[BaseModel] | None:
+    """The class of the part at a place."""
+    kinds: list[Any] = [Plan]
+    for part in place:
+        kinds = [inner for kind in kinds for inner in _inner(kind, part)]
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def _inner(kind: Any, part: str | int) -> Iterator[Any]:
+    """The classes that a part of a value of this type may have."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        for name, field in kind.model_fields.items():
+            if part in {name, field.alias}:
+                yield from branches(field.annotation)
+        return
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is dict:
+        yield from branches(arguments[1])
+    elif origin in {tuple, list}:
+        yield from branches(arguments[0])
+
+
+def branches(kind: Any) -> Iterator[Any]:
+    """The types that a value of this type may have: those of a union, without their annotations."""
+    origin = typing.get_origin(kind)
+    if origin is typing.Annotated:
+        yield from branches(typing.get_args(kind)[0])
+    elif origin in {typing.Union, types.UnionType}:
+        for branch in typing.get_args(kind):
+            yield from branches(branch)
+    else:
+        yield kind
+
+
+def _line(lines: dict[Place, int], place: Place) -> int:
+    for end in range(len(place), -1, -1):
+        if place[:end] in lines:
+            return lines[place[:end]]
+    return 1
+
+
+def _dotted(place: Place) -> str:
+    said = ""
+    for part in place:
+        said += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if said else part
+    return said

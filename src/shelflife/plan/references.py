@@ -1,0 +1,163 @@
+"""What a plan says that cannot be true: people who are nobody, inputs that are none, limits beyond reach."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+from shelflife.errors import nearest
+from shelflife.plan.spec import LOSSES, REGRESSION, UNBOUNDED, Bound, FairnessGate, MetricGate, Plan
+
+Place = tuple[str | int, ...]
+
+
+def contradictions(plan: Plan) -> Iterator[tuple[Place, str]]:
+    """Every contradiction, with its place in the plan."""
+    yield from _people(plan)
+    yield from _columns(plan)
+    yield from _limits(plan)
+    yield from _twice(("objective", "kpis"), [kpi.name for kpi in plan.objective.kpis])
+
+
+def owners(plan: Plan) -> Iterator[tuple[Place, str]]:
+    """Everybody whom the plan names, and where."""
+    if plan.objective.owner is not None:
+        yield ("objective", "owner"), plan.objective.owner
+    for name, feed in plan.feeds.items():
+        if feed.owner is not None:
+            yield ("feeds", name, "owner"), feed.owner
+    for name, source in plan.knowledge.items():
+        if source.owner is not None:
+            yield ("knowledge", name, "owner"), source.owner
+    for position, brief in enumerate(plan.brief):
+        yield ("brief", position, "to"), brief.to
+    if plan.review is not None:
+        yield ("review", "by"), plan.review.by
+
+
+def approvers(plan: Plan) -> list[str]:
+    """Those of `people` who may approve a renewal: a person that is named, or all who have the role."""
+    approve = plan.renew.approve if plan.renew is not None else None
+    if approve is None:
+        return []
+    if approve.by in plan.people:
+        return [approve.by]
+    return [name for name, person in plan.people.items() if person.role == approve.by]
+
+
+def _people(plan: Plan) -> Iterator[tuple[Place, str]]:
+    for place, name in owners(plan):
+        if name not in plan.people:
+            yield place, f"`{_dotted(place)}` names nobody: {name!r} is not one of `people`. {_near(name, plan.people)}"
+    approve = plan.renew.approve if plan.renew is not None else None
+    if approve is not None and not approvers(plan):
+        roles = sorted({person.role for person in plan.people.values()})
+        yield (
+            ("renew", "approve", "by"),
+            f"`renew.approve.by` names nobody: {approve.by!r} is neither one of `people` nor a role that one of them"
+            f" has. {_near(approve.by, [*plan.people, *roles])}",
+        )
+
+
+def _columns(plan: Plan) -> Iterator[tuple[Place, str]]:
+    inputs = plan.model.inputs
+    named: list[tuple[Place, str]] = [(("model", "segments", i), name) for i, name in enumerate(plan.model.segments)]
+    named += [(("model", "private", i), name) for i, name in enumerate(plan.model.private)]
+    for position, gate in enumerate(plan.renew.gates if plan.renew is not None else ()):
+        if isinstance(gate, MetricGate) and gate.segment is not None:
+            named.append((("renew", "gates", position, "segment"), gate.segment))
+        if isinstance(gate, FairnessGate):
+            named.append((("renew", "gates", position, "fairness"), gate.fairness))
+    for place, name in named:
+        if name not in inputs:
+            yield place, f"`{_dotted(place)}` is to be one of `model.inputs`; found {name!r}. {_near(name, inputs)}"
+        elif place[-2] != "private" and inputs[name] not in {"category", "boolean"}:
+            yield (
+                place,
+                f"`{_dotted(place)}` is to be a category or a boolean input; {name!r} is {inputs[name]}, and has no"
+                " groups to compare.",
+            )
+    yield from _twice(("model", "segments"), plan.model.segments)
+    if plan.model.prediction in inputs:
+        yield ("model", "prediction"), f"`model.prediction` is to be no input; found {plan.model.prediction!r}."
+
+
+def _limits(plan: Plan) -> Iterator[tuple[Place, str]]:
+    bounds: list[tuple[Place, str, Bound]] = []
+    if plan.watch.performance is not None:
+        bounds.append((("watch", "performance"), plan.watch.performance.metric, plan.watch.performance))
+    for position, gate in enumerate(plan.renew.gates if plan.renew is not None else ()):
+        if isinstance(gate, MetricGate):
+            bounds.append((("renew", "gates", position), gate.metric, gate))
+    for place, metric, bound in bounds:
+        if (metric in REGRESSION) != (plan.model.task == "regression"):
+            measures = "mae, rmse or r2" if plan.model.task == "regression" else "accuracy, f1 and the like"
+            yield (
+                (*place, "metric"),
+                f"`{_dotted(place)}.metric` does not fit a {plan.model.task}: found {metric}, asked for is {measures}.",
+            )
+            continue
+        if (
+            isinstance(bound, MetricGate)
+            and bound.not_worse_by is not None
+            and bound.not_worse_by > 1
+            and metric not in UNBOUNDED
+        ):
+            yield (
+                (*place, "not_worse_by"),
+                f"`{_dotted(place)}.not_worse_by` is to be at most 1, {metric} is a share; found"
+                f" {bound.not_worse_by:g}.",
+            )
+        yield from _reachable(place, metric, bound)
+    for position, kpi in enumerate(plan.objective.kpis):
+        if kpi.value_per_point is not None and kpi.value_per_point.amount == 0:
+            yield (
+                ("objective", "kpis", position, "value_per_point", "amount"),
+                f"`objective.kpis[{position + 1}].value_per_point.amount` is to be more than 0; leave it out if a point"
+                " is worth nothing.",
+            )
+
+
+def _reachable(place: Place, metric: str, bound: Bound) -> Iterator[tuple[Place, str]]:
+    wrong = "at_least" if metric in LOSSES else "at_most"
+    if getattr(bound, wrong) is not None:
+        right = "at_most" if metric in LOSSES else "at_least"
+        better = "less" if metric in LOSSES else "more"
+        yield (
+            (*place, wrong),
+            f"`{_dotted(place)}.{wrong}` promises the wrong side: of {metric} {better} is better. Write `{right}`.",
+        )
+        return
+    for side in ("at_least", "at_most"):
+        limit = getattr(bound, side)
+        if limit is None:
+            continue
+        low = -math.inf if metric == "r2" else 0.0
+        high = math.inf if metric in UNBOUNDED and metric != "r2" else 1.0
+        if not low <= limit <= high:
+            allowed = "from 0 to 1" if metric not in UNBOUNDED else "at most 1" if metric == "r2" else "at least 0"
+            yield (
+                (*place, side),
+                f"`{_dotted(place)}.{side}` can never hold: {metric} is {allowed}; found {limit:g}."
+                + (f" Did you mean {limit / 100:g}?" if 1 < limit <= 100 and metric not in UNBOUNDED else ""),
+            )
+
+
+def _twice(place: Place, names: Iterable[str]) -> Iterator[tuple[Place, str]]:
+    seen: set[str] = set()
+    for position, name in enumerate(names):
+        if name in seen:
+            yield (*place, position), f"`{_dotted(place)}` names {name!r} twice; keep one of them."
+        seen.add(name)
+
+
+def _near(name: str, words: Iterable[str]) -> str:
+    known = sorted(words)
+    return nearest(name, known) if known else "There is nobody in `people` yet."
+
+
+def _dotted(place: Place) -> str:
+    said = ""
+    for part in place:
+        said += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if said else str(part)
+    return said

@@ -1,0 +1,1 @@
+"""Where facts are kept: SQL for what is decided and done, Delta tables for what is observed."""

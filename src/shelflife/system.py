@@ -1,0 +1,220 @@
+"""The composition root: every operation by its name, each a few lines that call the stage it belongs to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, insert, select
+
+from shelflife import __version__, ledger, tokens
+from shelflife.clock import Clock, SystemClock
+from shelflife.errors import BadInput, nearest
+from shelflife.events import PlanApplied, WorkspaceMade
+from shelflife.ledger import Entry, Verified
+from shelflife.observe import files, retain, snapshots
+from shelflife.observe.files import Observed
+from shelflife.observe.intake import Intake
+from shelflife.observe.rows import Read, from_json
+from shelflife.observe.shapes import RowKind, Shape, shape
+from shelflife.plan import Written, parse
+from shelflife.store.database import Database
+from shelflife.store.schema import plans, systems
+from shelflife.store.tables import Tables
+from shelflife.tokens import Token
+from shelflife.workspace import Settings
+
+
+class System:
+    """One workspace, opened.
+
+    Parameters
+    ----------
+    settings
+        Where it keeps its things.
+    clock
+        Tells the time.
+    make
+        Whether it is made where it is not there yet; else that is an error.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock | None = None, *, make: bool = True) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        there = settings.home.is_dir()
+        if not there and not make:
+            raise BadInput(f"There is no workspace {str(settings.home)!r}. `shelflife plan apply` makes one.")
+        _folder(settings.home)
+        self.database = Database(settings.database_url)
+        self.tables = Tables(settings.tables_root, settings.table_options)
+        self.database.migrate()
+        with self.database.writing() as connection:
+            if ledger.latest(connection) == 0:
+                ledger.append(connection, WorkspaceMade(__version__), at=self.clock.now(), by="shelflife")
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.database.close()
+
+    # ---- plans -------------------------------------------------------------------------------------------------------
+
+    def apply(self, plan: Written, *, by: str, because: str) -> tuple[int, bool]:
+        """Make a plan count; its number, and whether it says anything new."""
+        now = self.clock.now()
+        with self.database.writing() as connection:
+            name = plan.plan.system
+            if connection.execute(select(systems.c.name).where(systems.c.name == name)).one_or_none() is None:
+                connection.execute(insert(systems).values(name=name, title=plan.plan.title, since=now))
+            last = connection.execute(
+                select(plans.c.number, plans.c.sha256).where(plans.c.system == name).order_by(plans.c.number.desc())
+            ).first()
+            if last is not None and last.sha256 == plan.sha256:
+                return last.number, False
+            number = 1 if last is None else last.number + 1
+            connection.execute(
+                insert(plans).values(
+                    system=name, number=number, text=plan.text, sha256=plan.sha256, at=now, by=by, because=because
+                )
+            )
+            ledger.append(connection, PlanApplied(name, number, plan.sha256, because), at=now, by=by)
+        return number, True
+
+    def plan(self, system: str, number: int | None = None) -> Written:
+        """An applied plan as it was written: the newest, or one by its number."""
+        query = select(plans.c.text, plans.c.number).where(plans.c.system == system)
+        if number is not None:
+            query = query.where(plans.c.number == number)
+        with self.database.reading() as connection:
+            found = connection.execute(query.order_by(plans.c.number.desc())).first()
+        if found is None:
+            raise self._unknown(system, number)
+        return parse(found.text, source=f"plan {found.number} of {system}")
+
+    def applied(self, system: str) -> datetime | None:
+        """When the newest plan of a system was applied."""
+        with self.database.reading() as connection:
+            return connection.execute(select(func.max(plans.c.at)).where(plans.c.system == system)).scalar()
+
+    def names(self) -> list[str]:
+        """The systems that have a plan."""
+        with self.database.reading() as connection:
+            return list(connection.execute(select(systems.c.name).order_by(systems.c.name)).scalars())
+
+    def shape(self, system: str, kind: RowKind) -> Shape:
+        """The columns of a kind of row, by the newest plan."""
+        return shape(self.plan(system).plan, kind)
+
+    def _unknown(self, system: str, number: int | None) -> BadInput:
+        known = self.names()
+        if system in known:
+            return BadInput(f"There is no plan {number} of {system!r}.")
+        return BadInput(
+            f"There is no system {system!r}. "
+            + (nearest(system, known) if known else "`shelflife plan apply FILE` makes the first.")
+        )
+
+    # ---- observations ------------------------------------------------------------------------------------------------
+
+    def read(self, system: str, kind: RowKind, rows: Sequence[Any]) -> Read:
+        """Rows that are JSON objects as typed columns, and why some are not."""
+        return from_json(rows, self.shape(system, kind), now=self.clock.now())
+
+    @contextmanager
+    def intake(self, **options: Any) -> Iterator[Intake]:
+        """The durable way in, open while the context lasts."""
+        found = Intake(self.database, self.tables, self.settings.log_folder, self.clock, **options)
+        found.start()
+        try:
+            yield found
+        finally:
+            found.close()
+
+    def observe(
+        self, system: str, kind: RowKind, path: str | Path, *, columns: Mapping[str, str] | None = None, by: str
+    ) -> Observed:
+        """Keep the rows of a file."""
+        return files.observe(
+            self.database, self.tables, self.shape(system, kind), system, path, columns=columns, now=self.clock.now(),
+            by=by,
+        )  # fmt: skip
+
+    def snapshot(
+        self, system: str, *, start: datetime | None = None, end: datetime | None = None, by: str
+    ) -> snapshots.Snapshot:
+        """Fix the rows that a model is to be trained on."""
+        return snapshots.take(
+            self.database, self.tables, self.plan(system).plan, start=start, end=end, now=self.clock.now(), by=by
+        )
+
+    def training_rows(self, snapshot: str) -> Any:
+        """The rows of a snapshot, bit for bit as they were."""
+        return snapshots.read(self.database, self.tables, snapshot)
+
+    def compact(self, system: str, *, by: str) -> tuple[int, int]:
+        """Make few large files of many small ones."""
+        return retain.compact(self.database, self.tables, system, now=self.clock.now(), by=by)
+
+    def expire(self, system: str, *, by: str) -> int:
+        """Remove the rows that are older than the plan keeps them."""
+        return retain.expire(self.database, self.tables, self.plan(system).plan, now=self.clock.now(), by=by)
+
+    def erase(self, system: str, id: str, *, by: str) -> int:  # noqa: A002 - what it is called
+        """Remove all that is kept of one id."""
+        return retain.erase(self.database, self.tables, system, id, now=self.clock.now(), by=by)
+
+    # ---- tokens ------------------------------------------------------------------------------------------------------
+
+    def make_token(
+        self, name: str, may: Sequence[str], *, only: Sequence[str] | None = None, lasts: timedelta | None = None,
+        by: str,
+    ) -> tuple[str, Token]:  # fmt: skip
+        """A new token; its secret is shown once."""
+        known = self.names()
+        for system in only or ():
+            if system not in known:
+                raise self._unknown(system, None)
+        with self.database.writing() as connection:
+            return tokens.make(connection, name=name, may=may, systems=only, lasts=lasts, now=self.clock.now(), by=by)
+
+    def token(self, secret: str) -> Token | None:
+        """What a secret stands for, if it counts."""
+        with self.database.reading() as connection:
+            return tokens.find(connection, secret, now=self.clock.now())
+
+    def tokens(self) -> list[Token]:
+        """All tokens."""
+        with self.database.reading() as connection:
+            return tokens.every(connection)
+
+    def revoke(self, token: str, *, by: str) -> None:
+        """Take a token back."""
+        with self.database.writing() as connection:
+            tokens.revoke(connection, token, now=self.clock.now(), by=by)
+
+    # ---- the ledger --------------------------------------------------------------------------------------------------
+
+    def entries(self, **which: Any) -> list[Entry]:
+        """Events, in order."""
+        with self.database.reading() as connection:
+            return list(ledger.entries(connection, **which))
+
+    def verify(self, *, head: str | None = None) -> Verified:
+        """Whether the ledger is whole."""
+        with self.database.reading() as connection:
+            return ledger.verify(connection, head=head)
+
+
+def _folder(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if os.name == "posix":
+            home.chmod(0o700)  # what customers wrote is nobody else's
+        ignore = home / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"Cannot make the workspace {str(home)!r}: {error.strerror}.") from error

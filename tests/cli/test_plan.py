@@ -1,0 +1,136 @@
+"""The commands of a plan and of a workspace, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shelflife import plan
+
+
+@pytest.fixture
+def folder(tmp_path: Path, root: Path) -> Path:
+    found = re.search(r"```yaml\n(shelflife: 1\n.*?)```", (root / "docs" / "plan.md").read_text(), re.DOTALL)
+    assert found is not None
+    (tmp_path / "shelflife.yaml").write_text(found[1])
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "SHELFLIFE_HOME": str(folder / ".shelflife")}
+    command = [sys.executable, "-m", "shelflife", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def test_a_plan_is_checked_applied_compared_and_shown(folder: Path) -> None:
+    done = run(folder, "plan", "check", "shelflife.yaml")
+    assert (done.returncode, done.stdout) == (0, "✓ shelflife.yaml is valid; nothing is left open.\n")
+    assert not (folder / ".shelflife").exists()  # looking makes nothing
+    done = run(folder, "plan", "apply", "shelflife.yaml", "--because", "first", "--by", "lead")
+    assert "✓ Plan 1 of parcel-delay counts from now on." in done.stdout
+    assert "nothing was changed" in run(folder, "plan", "apply", "shelflife.yaml").stdout
+    text = (folder / "shelflife.yaml").read_text()
+    (folder / "new.yaml").write_text(text.replace("at_least: 0.85", "at_least: 0.9"))
+    done = run(folder, "plan", "diff", "shelflife.yaml", "new.yaml")
+    assert (done.returncode, done.stdout) == (1, "watch.performance.at_least is stricter: 0.9, was 0.85.\n")
+    assert run(folder, "plan", "diff", "new.yaml", "new.yaml").returncode == 0
+    assert "stricter: 0.9, was 0.85" in run(folder, "plan", "apply", "new.yaml").stdout
+    assert run(folder, "plan", "show", "parcel-delay", "--number", "1").stdout == text
+    assert json.loads(run(folder, "plan", "schema").stdout)["title"] == "Shelflife plan"
+
+
+def test_mistakes_and_what_is_open_have_their_lines_and_status(folder: Path) -> None:
+    text = (folder / "shelflife.yaml").read_text()
+    (folder / "bad.yaml").write_text(text.replace("bucket: 1d", "bucket: daily"))
+    done = run(folder, "plan", "check", "bad.yaml")
+    assert done.returncode == 2
+    assert "bad.yaml:40: `watch.bucket` is to be a number and a unit" in done.stderr
+    assert run(folder, "plan", "apply", "bad.yaml").returncode == 2
+    (folder / "open.yaml").write_text(text.replace("review: {every: 90d, by: lead}\n", ""))
+    done = run(folder, "plan", "check", "open.yaml")
+    assert done.returncode == 1
+    assert "open.yaml:1: PL302 Nobody will read this plan again" in done.stdout
+    assert json.loads(run(folder, "plan", "check", "open.yaml", "--json").stdout)[0]["code"] == "PL302"
+    assert run(folder, "plan", "check", "none.yaml").returncode == 2
+
+
+def test_a_draft_is_a_plan_that_teaches(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    size = 4_000
+    x = rng.normal(size=size)
+    table = {
+        "ts": pa.array(np.arange(size) * 7_200_000_000 + 1_700_000_000_000_000, pa.timestamp("us")),
+        "x": x, "Country: of origin": rng.choice(["de", "fr"], size), "true": rng.choice(["yes", "no"], size),
+        "late": (x + rng.normal(size=size) > 0).astype(int),
+    }  # fmt: skip
+    pq.write_table(pa.table(table), folder / "history.parquet")
+    done = run(folder, "plan", "draft", "history.parquet", "--time", "ts", "--target", "late", "--out", "draft.yaml")
+    assert done.returncode == 0, done.stderr
+    text = (folder / "draft.yaml").read_text()
+    drafted = plan.read(folder / "draft.yaml").plan
+    assert drafted.model.inputs == {"x": "numeric", "Country: of origin": "category", "true": "category"}
+    assert drafted.watch.performance is not None
+    assert drafted.watch.performance.metric == "accuracy"
+    assert 0.6 < (drafted.watch.performance.at_least or 0) < 0.75
+    assert text.count("#") > 20
+    assert run(folder, "plan", "check", "draft.yaml").returncode == 1  # TODO stands for what people know
+    done = run(folder, "plan", "draft", "history.parquet", "--time", "ts", "--out", "draft.yaml")
+    assert done.returncode == 2
+    assert "a draft never writes over a plan" in done.stderr
+    done = run(folder, "plan", "draft", "history.parquet", "--time", "ts", "--drop", "late,true")
+    assert plan.parse(done.stdout).plan.watch.performance is None
+    assert "was not measured" in done.stderr
+
+
+def test_rows_tokens_and_the_ledger(folder: Path) -> None:
+    assert "There is no workspace" in run(folder, "ledger", "show").stderr
+    run(folder, "plan", "apply", "shelflife.yaml", "--by", "lead")
+    secret = run(folder, "token", "create", "ci", "--lasts", "90d").stdout.strip()
+    assert re.fullmatch(r"sl_[0-9a-f]{12}_\S{43}", secret)
+    listed = run(folder, "token", "list").stdout
+    assert secret.split("_")[1] in listed
+    assert secret.split("_")[2] not in listed
+    assert run(folder, "token", "revoke", secret.split("_")[1]).returncode == 0
+    assert run(folder, "token", "revoke", "none").returncode == 2
+    (folder / "x.csv").write_text("parcel,at,weight\np1,2026-04-30T10:00:00Z,2.5\np2,2026-04-30T11:00:00Z,heavy\n")
+    arguments = ["observe", "predictions", "x.csv", "--system", "parcel-delay", "--columns", "id=parcel,time=at"]
+    done = run(folder, *arguments)
+    assert (done.returncode, done.stdout) == (1, "0 accepted, 0 known already, 2 rejected.\n")
+    (folder / "x.csv").write_text("parcel,at,weight\np1,2026-04-30T10:00:00Z,2.5\np2,2026-04-30T11:00:00Z,3\n")
+    assert run(folder, *arguments).stdout == "2 accepted, 0 known already, 0 rejected.\n"
+    assert run(folder, *arguments).stdout == "0 accepted, 2 known already, 0 rejected.\n"
+    assert run(folder, "tables", "compact", "parcel-delay").stdout == "1 files became 1.\n"
+    assert run(folder, "tables", "expire", "parcel-delay").stdout == "0 rows were removed.\n"
+    assert run(folder, "tables", "erase", "parcel-delay", "p1").stdout.startswith("1 rows were removed")
+    done = run(folder, "ledger", "verify")
+    assert (done.returncode, done.stdout[:23]) == (0, "✓ The ledger is whole: ")
+    exported = [json.loads(line) for line in run(folder, "ledger", "export").stdout.splitlines()]
+    assert [event["type"].removeprefix("shelflife.") for event in exported][:3] == [
+        "workspace.made", "plan.applied", "token.made",
+    ]  # fmt: skip
+    assert "plan.applied  by lead" in run(folder, "ledger", "show", "--system", "parcel-delay", "--since", "7d").stdout
+    assert "There is no event" in run(folder, "ledger", "show", "--kind", "plan.aplied").stderr
+    import sqlite3
+
+    with sqlite3.connect(folder / ".shelflife" / "shelflife.db") as connection:
+        connection.execute("UPDATE ledger SET by = 'nobody' WHERE number = 2")
+    connection.close()
+    done = run(folder, "ledger", "verify")
+    assert (done.returncode, "broken at event 2" in done.stdout) == (1, True)
+
+
+def test_a_workspace_is_nobody_elses(folder: Path) -> None:
+    run(folder, "plan", "apply", "shelflife.yaml")
+    assert (folder / ".shelflife").stat().st_mode & 0o077 == 0
+    assert (folder / ".shelflife" / ".gitignore").read_text() == "*\n"

