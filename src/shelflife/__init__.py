@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shelflife.check import Check, check
+    from shelflife.client import Client
     from shelflife.errors import BadInput, NotEnoughHistory, ShelflifeError, TrainerFailed
     from shelflife.lifespan import Lifespan, lifespan
     from shelflife.profile import Profile, Reference
@@ -15,6 +16,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BadInput": "shelflife.errors",
     "Check": "shelflife.check.result",
+    "Client": "shelflife.client",
     "Lifespan": "shelflife.lifespan.result",
     "NotEnoughHistory": "shelflife.errors",
     "ShelflifeError": "shelflife.errors",
@@ -28,6 +30,7 @@ _HOMES = {
 __all__ = [
     "BadInput",
     "Check",
+    "Client",
     "Lifespan",
     "NotEnoughHistory",
     "Profile",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -11,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 
 from shelflife import plan
+from shelflife.api.app import create
 from shelflife.system import System
 from shelflife.testing.clock import ManualClock
 from shelflife.workspace import Settings
@@ -69,7 +73,33 @@ def system(settings: Settings, clock: ManualClock, written: plan.Written) -> Ite
     opened.close()
 
 
-def prediction(id: str, **more: Any) -> dict[str, Any]:  # noqa: A002
-    """A row as programs send it."""
-    inputs = {"depot": "north", "weight": 2.5, "express": False, "note": "leave at the door"}
-    return {"id": id, "time": "2026-04-30T10:00:00Z", "inputs": inputs, "prediction": "late", "chance": 0.8, **more}
+class Server(uvicorn.Server):
+    """A server that says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+@contextlib.contextmanager
+def running(system: System, port: int = 0) -> Iterator[str]:
+    """The service over a workspace, at a port of this machine; its address."""
+    server = Server(uvicorn.Config(create(system, drain_every=0.05), host="127.0.0.1", port=port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert server.ready.wait(30)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def service(system: System) -> Iterator[tuple[str, str]]:
+    """The address of a running service and a token for it."""
+    secret, _ = system.make_token("tests", ["observe"], by="lead")
+    with running(system) as url:
+        yield url, secret

@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pyarrow as pa
 import pytest
-import uvicorn
 
-from shelflife.api.app import create
 from shelflife.system import System
 
 PATH = "/api/v1/systems/parcel-delay/predictions"
 
 
-class Server(uvicorn.Server):
-    """A server that says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-
 @pytest.fixture
-def client(system: System) -> Iterator[httpx.Client]:
-    server = Server(uvicorn.Config(create(system, drain_every=0.05), host="127.0.0.1", port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    assert server.ready.wait(30)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    secret, _ = system.make_token("tests", ["observe"], by="lead")
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {secret}"}) as found:
+def client(service: tuple[str, str]) -> Iterator[httpx.Client]:
+    url, secret = service
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {secret}"}) as found:
         yield found
-    server.should_exit = True
-    thread.join()
 
 
 def row(id: str, **more: Any) -> dict[str, Any]:  # noqa: A002
