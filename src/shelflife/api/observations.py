@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import Future
 from typing import Any
 
 import orjson
@@ -15,8 +16,8 @@ from starlette.concurrency import run_in_threadpool
 
 from shelflife.api.problems import Problem, problem
 from shelflife.errors import BadInput
-from shelflife.observe.intake import Broken, Full
-from shelflife.observe.rows import Read, from_arrow, from_json
+from shelflife.observe.intake import Broken, Full, Intake, Receipt
+from shelflife.observe.rows import from_arrow
 from shelflife.observe.shapes import RowKind, Shape
 from shelflife.tokens import Token
 
@@ -93,41 +94,33 @@ async def observe(request: Request, system: str, kind: RowKind) -> Response:
     if arrow is None:
         return problem(415, "media_type", f"Send application/json or {_ARROW}.")
     try:
-        now = request.app.state.system.clock.now()
-        if len(body) < _LARGE:
-            read = _read(body, arrow, shape, now)
+        intake = request.app.state.intake
+        if arrow or len(body) >= _LARGE:
+            done = await run_in_threadpool(_handed_in, intake, system, shape, body, arrow)
         else:
-            read = await run_in_threadpool(_read, body, arrow, shape, now)
+            done = intake.send(system, shape, _rows(body), len(body))
+        return _answer(await asyncio.wrap_future(done))
     except BadInput as error:
         return problem(400, "unreadable", str(error))
-    duplicates: tuple[int, ...] = ()
-    if len(read.table):
-        try:
-            receipt = await asyncio.wrap_future(request.app.state.intake.submit(system, kind, read.table))
-        except Full:
-            return problem(503, "full", "Too much waits to be written; come again.", {"Retry-After": "1"})
-        except Broken as error:
-            return problem(503, "broken", f"The log cannot be written: {error}. Nothing was taken; come again.",
-                           {"Retry-After": "10"})  # fmt: skip
-        duplicates = receipt.duplicates
-    return _answer(read, len(duplicates))
+    except Full:
+        return problem(503, "full", "Too much waits to be written; come again.", {"Retry-After": "1"})
+    except Broken as error:
+        return problem(503, "broken", f"The log cannot be written: {error}. Nothing was taken; come again.",
+                       {"Retry-After": "10"})  # fmt: skip
 
 
-def _answer(read: Read, duplicates: int) -> Response:
-    rejected = [{"row": place, "reason": why} for place, why in list(read.rejected.items())[:_TOLD]]
-    accepted = len(read.table) - duplicates
-    status = 422 if read.rejected and not len(read.table) else 200
-    if status == 422:
+def _answer(receipt: Receipt) -> Response:
+    rejected = [{"row": place, "reason": why} for place, why in list(receipt.rejected.items())[:_TOLD]]
+    told: dict[str, Any] = {"rejected": rejected, "ignored": receipt.ignored}
+    if rejected and not receipt.accepted and not receipt.duplicates:
         first = rejected[0]
         says = f"No row can be used; row {first['row']}: {first['reason']}."
         return Response(
-            orjson.dumps({"error": {"code": "rejected", "says": says}, "rejected": rejected, "ignored": read.ignored}),
-            status_code=status, media_type="application/json",
+            orjson.dumps({"error": {"code": "rejected", "says": says}, **told}), status_code=422,
+            media_type="application/json",
         )  # fmt: skip
-    return Response(
-        orjson.dumps({"accepted": accepted, "duplicate": duplicates, "rejected": rejected, "ignored": read.ignored}),
-        media_type="application/json",
-    )
+    counts = {"accepted": receipt.accepted, "duplicate": len(receipt.duplicates)}
+    return Response(orjson.dumps({**counts, **told}), media_type="application/json")
 
 
 def _is_arrow(request: Request) -> bool | None:
@@ -146,18 +139,28 @@ async def _body(request: Request) -> bytes | None:
     return b"".join(parts)
 
 
-def _read(body: bytes, arrow: bool, shape: Shape, now: Any) -> Read:
-    if arrow:
-        try:
-            with pa.ipc.open_stream(body) as reader:
-                table = reader.read_all()
-            table.validate(full=True)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise BadInput(f"The body is no Arrow stream: {str(error).splitlines()[0][:200]}.") from error
-        _few(len(table))
-        if len(set(table.column_names)) < len(table.column_names):
-            raise BadInput("The table has two columns of one name; rename one of them.")
-        return from_arrow(table, shape, now=now)
+def _handed_in(intake: Intake, system: str, shape: Shape, body: bytes, arrow: bool) -> Future[Receipt]:
+    """Read a large body and hand its rows in."""
+    if not arrow:
+        return intake.send(system, shape, _rows(body), len(body))
+    read = from_arrow(_table(body), shape, now=intake.now())
+    return intake.submit(system, shape.kind, read.table, rejected=read.rejected, ignored=read.ignored)
+
+
+def _table(body: bytes) -> pa.Table:
+    try:
+        with pa.ipc.open_stream(body) as reader:
+            table = reader.read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise BadInput(f"The body is no Arrow stream: {str(error).splitlines()[0][:200]}.") from error
+    _few(len(table))
+    if len(set(table.column_names)) < len(table.column_names):
+        raise BadInput("The table has two columns of one name; rename one of them.")
+    return table
+
+
+def _rows(body: bytes) -> list[Any]:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -167,7 +170,7 @@ def _read(body: bytes, arrow: bool, shape: Shape, now: Any) -> Read:
     if not isinstance(found, list):
         raise BadInput(f"The body is to be a list of rows; found {type(found).__name__}.")
     _few(len(found))
-    return from_json(found, shape, now=now)
+    return found
 
 
 def _few(rows: int) -> None:

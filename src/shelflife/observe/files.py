@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import uuid
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,13 +16,14 @@ import pyarrow as pa
 from shelflife import tables as doors
 from shelflife.events import RowsObserved
 from shelflife.ledger import append
-from shelflife.observe.keep import keep
+from shelflife.observe.keep import Kept, keep
 from shelflife.observe.rows import from_arrow
 from shelflife.observe.shapes import Shape
 from shelflife.store.database import Database
 from shelflife.store.tables import Tables
 
 _ROWS = 200_000  # in one commit
+_AT_ONCE = 2  # chunks under way
 _TOLD = 20  # reasons that are told
 
 
@@ -46,7 +49,8 @@ def observe(
     BadInput
         Where the file cannot be read or lacks a column that was named.
     """
-    accepted = duplicate = seen = 0
+    seen = 0
+    kept: list[Kept] = []
     reasons: dict[int, str] = {}
     ignored: set[str] = set()
     # A run of its own: ids, not the file's name, are what keeps a row from being kept twice.
@@ -54,15 +58,24 @@ def observe(
     with (
         tempfile.TemporaryDirectory(prefix="shelflife-") as folder,
         doors.open_rows(path, time=None, folder=Path(folder)) as rows,
+        ThreadPoolExecutor(_AT_ONCE) as pool,  # while one chunk is written the next is read and its ids are claimed
     ):
+        under_way: deque[Future[Kept]] = deque()
         for number, table in enumerate(_chunks(rows)):
             read = from_arrow(table, shape, now=now, columns=columns)
-            source = f"file:{run}:{number}"
-            kept = keep(database, tables, source=source, system=system, kind=shape.kind, rows=read.table, now=now)
-            accepted, duplicate = accepted + kept.rows, duplicate + kept.duplicate
             reasons.update((seen + place, why) for place, why in read.rejected.items())
             ignored.update(read.ignored)
             seen += len(table)
+            under_way.append(
+                pool.submit(
+                    keep, database, tables, source=f"file:{run}:{number}", system=system, kind=shape.kind,
+                    rows=read.table, now=now,
+                )
+            )  # fmt: skip
+            if len(under_way) >= _AT_ONCE:
+                kept.append(under_way.popleft().result())
+        kept += [one.result() for one in under_way]
+    accepted, duplicate = sum(one.rows for one in kept), sum(one.duplicate for one in kept)
     with database.writing() as connection:
         event = RowsObserved(system, shape.kind, str(path), accepted, duplicate, len(reasons))
         append(connection, event, at=now, by=by)

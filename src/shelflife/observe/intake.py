@@ -12,17 +12,21 @@ import logging
 import struct
 import threading
 from collections import defaultdict
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from shelflife.clock import Clock
 from shelflife.observe.keep import keep, known
 from shelflife.observe.log import Log, adopted, records
-from shelflife.observe.rows import digest
-from shelflife.observe.shapes import RowKind
+from shelflife.observe.rows import digest, from_json
+from shelflife.observe.shapes import RowKind, Shape
 from shelflife.store.database import Database
 from shelflife.store.tables import Tables
 
@@ -40,18 +44,40 @@ class Broken(Exception):
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of the rows of one submission, by their places: those that were there before."""
+    """What became of the rows of one submission.
 
+    Attributes
+    ----------
+    accepted
+        How many are on the disk now.
+    duplicates
+        Places, among the rows that can be used, of those that were there before.
+    rejected
+        Why, by the place of each row that cannot be used; of rows that came as they were sent.
+    ignored
+        Names of what was given and is not known; likewise.
+    """
+
+    accepted: int
     duplicates: tuple[int, ...]
+    rejected: Mapping[int, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass
 class _Waiting:
+    """One submission: columns, or rows as they were sent, which become columns together with those of others."""
+
     system: str
     kind: RowKind
-    rows: pa.Table
-    digests: list[bytes]
+    rows: pa.Table | None
+    sent: list[Any]
+    shape: Shape | None
+    size: int
     done: Future[Receipt] = field(default_factory=Future)
+    rejected: Mapping[int, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    digests: list[bytes] = field(default_factory=list)
 
 
 class Intake:
@@ -97,20 +123,40 @@ class Intake:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, system: str, kind: RowKind, rows: pa.Table) -> Future[Receipt]:
+    def now(self) -> datetime:
+        """The moment by which rows are judged."""
+        return self._clock.now()
+
+    def submit(
+        self, system: str, kind: RowKind, rows: pa.Table, *, rejected: Mapping[int, str] | None = None,
+        ignored: tuple[str, ...] = (),
+    ) -> Future[Receipt]:  # fmt: skip
         """Hand in rows, in the columns of their shape; the future is done when they are on the disk.
+
+        Whoever read them says what of them was rejected and ignored, for the receipt.
 
         Raises
         ------
         Full
             Where too much waits already.
         """
-        waiting = _Waiting(system, kind, rows, [digest(one) for one in rows["id"].to_pylist()])
+        waiting = _Waiting(system, kind, rows, [], None, rows.nbytes)
+        waiting.rejected, waiting.ignored = rejected or {}, ignored
+        return self._wait(waiting)
+
+    def send(self, system: str, shape: Shape, rows: list[Any], size: int) -> Future[Receipt]:
+        """Hand in rows as they were sent, of so many bytes; otherwise as `submit`.
+
+        A single row becomes columns together with all that wait, which costs little more than for one alone.
+        """
+        return self._wait(_Waiting(system, shape.kind, None, rows, shape, size))
+
+    def _wait(self, waiting: _Waiting) -> Future[Receipt]:
         with self._wake:
             if self._bytes + self._log.size + self._sealed > self._most_bytes:
                 raise Full
             self._waiting.append(waiting)
-            self._bytes += rows.nbytes
+            self._bytes += waiting.size
             self._wake.notify()
         return waiting.done
 
@@ -173,7 +219,31 @@ class Intake:
         for one, receipt in zip(group, receipts, strict=True):
             one.done.set_result(receipt)
 
+    def _columns(self, group: list[_Waiting]) -> None:
+        """Make columns of rows that came as they were sent, those of one shape together."""
+        alike: dict[tuple[str, int], list[_Waiting]] = defaultdict(list)
+        for one in group:
+            if one.rows is None:
+                alike[one.system, id(one.shape)].append(one)
+        for some in alike.values():
+            shape = some[0].shape
+            assert shape is not None
+            read = from_json([row for one in some for row in one.sent], shape, now=self._clock.now())
+            start = 0
+            for one in some:
+                end = start + len(one.sent)
+                first, last = np.searchsorted(read.places, [start, end])
+                one.rows = read.table.slice(first, last - first)
+                one.rejected = {place - start: why for place, why in read.rejected.items() if start <= place < end}
+                if read.ignored:  # seldom, and then it has to be told whose it was
+                    one.ignored = from_json(one.sent, shape, now=self._clock.now()).ignored
+                start = end
+        for one in group:
+            assert one.rows is not None
+            one.digests = [digest(name) for name in one.rows["id"].to_pylist()]
+
     def _written(self, group: list[_Waiting]) -> list[Receipt]:
+        self._columns(group)
         together: dict[tuple[str, RowKind], list[_Waiting]] = defaultdict(list)
         for one in group:
             together[one.system, one.kind].append(one)
@@ -196,9 +266,12 @@ class Intake:
                             duplicates.append(place)
                         else:
                             added[key].add(name)
-                    receipts[id(waiting)] = Receipt(tuple(duplicates))
-                    fresh[key].append(_without(waiting.rows, duplicates))
-            made = [_packed(key, tables) for key, tables in fresh.items() if any(len(table) for table in tables)]
+                    assert waiting.rows is not None
+                    kept = len(waiting.rows) - len(duplicates)
+                    receipts[id(waiting)] = Receipt(kept, tuple(duplicates), waiting.rejected, waiting.ignored)
+                    if kept:
+                        fresh[key].append(_without(waiting.rows, duplicates))
+            made = [_packed(key, tables) for key, tables in fresh.items()]
             if made:
                 self._log.append(made)
             for key, ids in added.items():
