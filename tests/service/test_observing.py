@@ -16,6 +16,7 @@ import pytest
 
 from shelflife import plan
 from shelflife.errors import BadInput
+from shelflife.observe import ids
 from shelflife.observe import intake as taking
 from shelflife.observe.intake import Broken, Full
 from shelflife.observe.log import Log, adopted, records
@@ -133,45 +134,22 @@ def test_two_processes_of_one_workspace_keep_a_row_once(system: System, written:
     del written
 
 
-@pytest.mark.parametrize("step", ["_begun", "_claimed", "_stamped"])
-def test_a_batch_that_was_cut_short_is_gone_on_with(system: System, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """The steps after it fail once, as if the process had been killed there."""
-    from shelflife.observe import keep
+@pytest.mark.parametrize("cut", ["before the ids", "after the ids", "before the rows", "after the rows"])
+def test_a_batch_that_was_cut_short_is_gone_on_with(system: System, monkeypatch: pytest.MonkeyPatch, cut: str) -> None:
+    """As if the process had been killed there; test_kill.py kills one, at moments that nobody chose."""
+    when, _, what = cut.split()
+    of, name = (ids, "claim") if what == "ids" else (system.tables, "append")
+    step = getattr(of, name)
 
-    after = {"_begun": "_claimed", "_claimed": "_stamped", "_stamped": None}[step]
-    intake = taking.Intake(system.database, system.tables, system.settings.log_folder, system.clock, drain_every=3600)
-    intake.start()
-    intake.submit(NAME, "predictions", rows(system, ["a", "b"])).result()
-
-    def killed(*_: Any, **__: Any) -> Any:
-        raise KeyboardInterrupt
-
-    if after is not None:
-        monkeypatch.setattr(keep, after, killed)
-    else:
-        monkeypatch.setattr(system.tables, "append", killed)
-    with pytest.raises(KeyboardInterrupt):
-        intake.drain()
-    monkeypatch.undo()
-    intake.close()
-    with system.intake(drain_every=3600):
-        pass
-    assert kept(system) == ["a", "b"]
-
-
-def test_rows_written_before_the_batch_was_marked_are_not_written_again(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    append = system.tables.append
-
-    def then_killed(*arguments: Any) -> None:
-        append(*arguments)
+    def killed(*given: Any, **named: Any) -> Any:
+        if when == "after":
+            step(*given, **named)
         raise KeyboardInterrupt
 
     intake = taking.Intake(system.database, system.tables, system.settings.log_folder, system.clock, drain_every=3600)
     intake.start()
     intake.submit(NAME, "predictions", rows(system, ["a", "b"])).result()
-    monkeypatch.setattr(system.tables, "append", then_killed)
+    monkeypatch.setattr(of, name, killed)
     with pytest.raises(KeyboardInterrupt):
         intake.drain()
     monkeypatch.undo()

@@ -6,14 +6,13 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shelflife.errors import BadInput
-from shelflife.observe.rows import digest, from_arrow, from_json
+from shelflife.observe.rows import from_arrow, from_json
 from shelflife.observe.shapes import RowKind, shape
 from shelflife.testing import plans
 
@@ -154,9 +153,3 @@ def test_any_json_is_read_or_rejected(value: Any) -> None:
 def test_numbers_that_are_none_are_kept_as_such() -> None:
     found = read(row(inputs={"age": math.nan})).table["inputs"].to_pylist()[0]["age"]
     assert math.isnan(found)
-
-
-def test_digests_are_sixteen_bytes_and_apart() -> None:
-    ids = {digest(str(number)) for number in np.arange(100_000)}
-    assert len(ids) == 100_000
-    assert {len(one) for one in ids} == {16}

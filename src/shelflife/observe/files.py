@@ -22,7 +22,9 @@ from shelflife.observe.shapes import Shape
 from shelflife.store.database import Database
 from shelflife.store.tables import Tables
 
-_ROWS = 200_000  # in one commit
+# In one commit: the more, the fewer times a page of the index of ids is written; a wide table reaches the bytes first.
+_ROWS = 500_000
+_BYTES = 250_000_000
 _AT_ONCE = 2  # chunks under way
 _TOLD = 20  # reasons that are told
 
@@ -85,14 +87,14 @@ def observe(
 
 def _chunks(rows: doors.Rows) -> Iterator[pa.Table]:
     waiting: list[pa.RecordBatch] = []
-    size = 0
+    count = size = 0
     for batch in rows.batches(rows.schema.names):
         waiting.append(batch)
-        size += batch.num_rows
-        if size >= _ROWS:
+        count, size = count + batch.num_rows, size + batch.nbytes
+        if count >= _ROWS or size >= _BYTES:
             yield pa.Table.from_batches(_alike(waiting))
-            waiting, size = [], 0
-    if size:
+            waiting, count, size = [], 0, 0
+    if count:
         yield pa.Table.from_batches(_alike(waiting))
 
 

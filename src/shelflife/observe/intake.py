@@ -23,9 +23,10 @@ import numpy as np
 import pyarrow as pa
 
 from shelflife.clock import Clock
-from shelflife.observe.keep import keep, known
+from shelflife.observe import ids
+from shelflife.observe.keep import keep
 from shelflife.observe.log import Log, adopted, records
-from shelflife.observe.rows import digest, from_json
+from shelflife.observe.rows import from_json
 from shelflife.observe.shapes import RowKind, Shape
 from shelflife.store.database import Database
 from shelflife.store.tables import Tables
@@ -166,14 +167,14 @@ class Intake:
             with self._writing:
                 segment = self._log.seal()
                 # From here on new rows stand in the next segment; those of this one are known until it is kept.
-                drained = {key: set(ids) for key, ids in self._recent.items()}
+                drained = {key: set(some) for key, some in self._recent.items()}
                 self._sealed = sum(path.stat().st_size for path in self._log.folder.glob("*.log"))
             if segment is None:
                 return 0
             moved = self._keep(segment)
             with self._writing:
-                for key, ids in drained.items():
-                    self._recent[key] -= ids
+                for key, some in drained.items():
+                    self._recent[key] -= some
                 self._sealed = 0
             return moved
 
@@ -240,7 +241,7 @@ class Intake:
                 start = end
         for one in group:
             assert one.rows is not None
-            one.digests = [digest(name) for name in one.rows["id"].to_pylist()]
+            one.digests = ids.digests(one.rows["id"]).tolist()
 
     def _written(self, group: list[_Waiting]) -> list[Receipt]:
         self._columns(group)
@@ -254,7 +255,9 @@ class Intake:
             # An id is known from the log until it is known from the database: both are asked under one lock.
             with self._database.reading() as connection:
                 before = {
-                    key: known(connection, *key, list({one for waiting in some for one in waiting.digests}))
+                    key: ids.known(
+                        connection, *key, np.array([one for each in some for one in each.digests], ids.DIGEST)
+                    )
                     for key, some in together.items()
                 }
             for key, some in together.items():
@@ -274,8 +277,8 @@ class Intake:
             made = [_packed(key, tables) for key, tables in fresh.items()]
             if made:
                 self._log.append(made)
-            for key, ids in added.items():
-                self._recent[key] |= ids
+            for key, new in added.items():
+                self._recent[key] |= new
         return [receipts[id(one)] for one in group]
 
     def _drain_forever(self) -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete as remove
-from sqlalchemy import update
-
 from shelflife.events import IdErased, RowsExpired, TablesCompacted
 from shelflife.ledger import append
-from shelflife.observe.rows import digest
+from shelflife.observe import ids
 from shelflife.observe.shapes import KINDS
 from shelflife.plan import Plan
 from shelflife.store.database import Database
-from shelflife.store.schema import observed
 from shelflife.store.tables import Tables, moment, quoted
 
 ERASED = 0  # the batch of an id that was erased: it is known, and is not kept again
@@ -44,11 +40,7 @@ def expire(database: Database, tables: Tables, plan: Plan, *, now: datetime, by:
         gone += tables.delete(plan.system, kind, f"{column} < {moment(before)}")
         tables.vacuum(plan.system, kind, keep=timedelta(0))
     with database.writing() as connection:
-        connection.execute(
-            remove(observed).where(
-                observed.c.system == plan.system, observed.c.time < int(before.timestamp() * 1_000_000)
-            )
-        )
+        ids.forget(connection, plan.system, before=int(before.timestamp() * 1_000_000))
         if gone:
             append(connection, RowsExpired(plan.system, before, gone), at=now, by=by)
     return gone
@@ -67,10 +59,6 @@ def erase(database: Database, tables: Tables, system: str, id: str, *, now: date
         # Files of versions before still hold it; they go at once.
         tables.vacuum(system, kind, keep=timedelta(0))
     with database.writing() as connection:
-        connection.execute(
-            update(observed)
-            .where(observed.c.system == system, observed.c.id == digest(id))
-            .values(batch=ERASED, time=None)
-        )
-        append(connection, IdErased(system, digest(id).hex(), gone), at=now, by=by)
+        digest = ids.erase(connection, system, id, batch=ERASED)
+        append(connection, IdErased(system, digest.hex(), gone), at=now, by=by)
     return gone

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -43,11 +42,6 @@ class Read:
     places: Any
     rejected: dict[int, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
-
-
-def digest(id: str) -> bytes:  # noqa: A002 - what it is called
-    """Sixteen bytes that stand for an id."""
-    return hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def from_json(rows: Sequence[Any], shape: Shape, *, now: datetime) -> Read:
@@ -231,7 +225,7 @@ def _finished(table: pa.Table, shape: Shape, reading: _Reading, now: datetime) -
         for place in _places(pc.invert(pc.is_in(table[name], value_set=pa.array(words, pa.string())))):
             found = table[name][place].as_py()
             reading.reject(place, f"`{name}` is to be one of {', '.join(words) or 'none'}; found {_shown(found)}")
-    kept = np.array([place for place in range(reading.rows) if place not in reading.rejected], dtype=np.int64)
+    kept = np.delete(np.arange(reading.rows), list(reading.rejected))
     if len(kept) < reading.rows:
         table = table.take(pa.array(kept))
     return Read(table, kept, dict(sorted(reading.rejected.items())), tuple(sorted(reading.unknown)))

@@ -11,9 +11,11 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from shelflife.errors import BadInput
+from shelflife.store.schema import FORM
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY = 30.0  # seconds that a writer waits for another one before it gives up
+_CACHE = 64_000  # kilobytes of a SQLite file that a connection may hold in memory
 _LOCK = 7_331_001  # the advisory lock under which PostgreSQL migrates: any number, always the same
 
 
@@ -63,6 +65,9 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to the newest form; a database from a newer Shelflife is refused and left alone."""
+        with self.reading() as connection:
+            if self._revision(connection) == FORM:  # as nearly always; what migrates takes long to load
+                return
         from alembic import command
         from alembic.config import Config
         from alembic.script import ScriptDirectory
@@ -102,7 +107,8 @@ def _engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:
         # Readers do not wait for the writer (WAL); what is committed survives a power cut (FULL).
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(_BUSY * 1000)}"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(_BUSY * 1000)}",
+                       f"cache_size=-{_CACHE}"):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -23,6 +23,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )  # fmt: skip
 
+FORM = "0001"  # the newest migration, which makes what stands here
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -101,7 +103,7 @@ heads = Table(  # written by shelflife.ledger: its last event, in a single row
     Column("hash", String(64), nullable=False),
 )
 
-tokens = Table(  # written by shelflife.access
+tokens = Table(  # written by shelflife.tokens
     "tokens",
     metadata,
     Column("id", String(16), primary_key=True),
@@ -130,11 +132,19 @@ batches = Table(  # written by shelflife.observe: rows on their way from a log o
     sqlite_autoincrement=True,
 )
 
-observed = Table(  # written by shelflife.observe: every id once, so that no row is kept twice
+delta_tables = Table(  # written by shelflife.observe: a number for each Delta table, which is shorter than its name
+    "delta_tables",
+    metadata,
+    Column("number", _Counted, primary_key=True),
+    Column("system", ForeignKey("systems.name"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    UniqueConstraint("system", "kind"),
+)
+
+observed = Table(  # written by shelflife.observe: every id of a Delta table once, so that no row is kept twice
     "observed",
     metadata,
-    Column("system", String(63), primary_key=True),
-    Column("kind", String(16), primary_key=True),
+    Column("delta_table", Integer, primary_key=True, autoincrement=False),
     Column("id", LargeBinary(16), primary_key=True),
     Column("time", BigInteger),
     Column("batch", BigInteger, nullable=False),

@@ -36,12 +36,11 @@ def upgrade() -> None:
 
     op.create_table(
         "observed",
-        sa.Column("system", sa.String(length=63), nullable=False),
-        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("delta_table", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("id", sa.LargeBinary(length=16), nullable=False),
         sa.Column("time", sa.BigInteger(), nullable=True),
         sa.Column("batch", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("system", "kind", "id", name=op.f("pk_observed")),
+        sa.PrimaryKeyConstraint("delta_table", "id", name=op.f("pk_observed")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -82,6 +81,15 @@ def upgrade() -> None:
     with op.batch_alter_table("batches", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_batches_system_kind_number"), ["system", "kind", "number"], unique=False)
 
+    op.create_table(
+        "delta_tables",
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("system", sa.String(length=63), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.ForeignKeyConstraint(["system"], ["systems.name"], name=op.f("fk_delta_tables_system_systems")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_delta_tables")),
+        sa.UniqueConstraint("system", "kind", name=op.f("uq_delta_tables_system_kind")),
+    )
     op.create_table(
         "plans",
         sa.Column("system", sa.String(length=63), nullable=False),

@@ -1,0 +1,56 @@
+"""Every id of a table once: digests, claims, and what was claimed before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shelflife.observe import ids
+from shelflife.system import System
+
+NAME, KIND = "parcel-delay", "predictions"
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), max_size=20))
+def test_few_ids_and_many_have_the_same_digests(some: list[str]) -> None:
+    many = pa.chunked_array([pa.array(some, pa.string()), pa.array([str(n) for n in range(6_000)])])
+    found = ids.digests(many)
+    assert found[: len(some)].tolist() == ids.digests(some).tolist()
+    assert len(set(found.tolist())) == len({*some, *(str(n) for n in range(6_000))})
+    assert found.dtype == ids.DIGEST
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_id_belongs_to_the_batch_that_claimed_it_first(system: System, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    owner: dict[int, int] = {}
+    for batch in range(1, 6):
+        numbers = rng.integers(0, 60, rng.integers(0, 40))
+        digests = ids.digests([str(n) for n in numbers])
+        with system.database.writing() as connection:
+            before = ids.known(connection, NAME, KIND, digests)
+            mine = ids.claim(connection, NAME, KIND, batch, digests, numbers)
+            again = ids.claim(connection, NAME, KIND, batch, digests, numbers)
+        assert before == set(ids.digests([str(n) for n in numbers if n in owner]).tolist())
+        expected = [place for place, n in enumerate(numbers) if n not in owner and n not in numbers[:place].tolist()]
+        assert mine.tolist() == expected
+        assert again.tolist() == expected
+        owner.update((int(numbers[place]), batch) for place in expected)
+    with system.database.reading() as connection:
+        asked = ids.digests([str(n) for n in range(60)])
+        assert ids.times(connection, NAME, KIND, asked) == [n if n in owner else None for n in range(60)]
+        assert ids.known(connection, NAME, "outcomes", asked) == set()
+
+
+def test_what_is_forgotten_can_come_again_and_what_is_erased_cannot(system: System) -> None:
+    digests = ids.digests(["old", "new", "erased"])
+    with system.database.writing() as connection:
+        ids.claim(connection, NAME, KIND, 1, digests, np.array([10, 20, 20]))
+        ids.erase(connection, NAME, "erased", batch=0)
+        ids.forget(connection, NAME, before=20)
+    with system.database.writing() as connection:
+        assert ids.claim(connection, NAME, KIND, 2, digests, np.array([10, 20, 20])).tolist() == [0]
+        assert ids.times(connection, NAME, KIND, digests) == [10, 20, None]
