@@ -80,6 +80,25 @@ class RowsObserved(Event):
 
 
 @dataclass(frozen=True)
+class TaskFailed(Event):
+    """Something that is done again and again could not be done; told when that begins, or its reason changes."""
+
+    kind: ClassVar[str] = "task.failed"
+    system: str
+    task: str
+    says: str
+
+
+@dataclass(frozen=True)
+class TaskRecovered(Event):
+    """What had failed was done again."""
+
+    kind: ClassVar[str] = "task.recovered"
+    system: str
+    task: str
+
+
+@dataclass(frozen=True)
 class SnapshotTaken(Event):
     """The rows that a model is to be trained on were fixed."""
 

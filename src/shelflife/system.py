@@ -17,11 +17,13 @@ from shelflife.errors import BadInput, nearest
 from shelflife.events import PlanApplied, WorkspaceMade
 from shelflife.ledger import Entry, Verified
 from shelflife.observe import files, retain, snapshots
+from shelflife.observe import pull as pulling
 from shelflife.observe.files import Observed
 from shelflife.observe.intake import Intake
+from shelflife.observe.keep import check_fits
 from shelflife.observe.rows import Read, from_json
 from shelflife.observe.shapes import RowKind, Shape, shape
-from shelflife.plan import Written, parse
+from shelflife.plan import Plan, Written, parse
 from shelflife.store.database import Database
 from shelflife.store.schema import plans, systems
 from shelflife.store.tables import Tables
@@ -45,6 +47,7 @@ class System:
     def __init__(self, settings: Settings, clock: Clock | None = None, *, make: bool = True) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
+        self._plans: dict[tuple[str, int], Written] = {}
         there = settings.home.is_dir()
         if not there and not make:
             raise BadInput(f"There is no workspace {str(settings.home)!r}. `shelflife plan apply` makes one.")
@@ -65,6 +68,7 @@ class System:
     def apply(self, plan: Written, *, by: str, because: str) -> tuple[int, bool]:
         """Make a plan count; its number, and whether it says anything new."""
         now = self.clock.now()
+        check_fits(self.tables, plan.plan)
         with self.database.writing() as connection:
             name = plan.plan.system
             if connection.execute(select(systems.c.name).where(systems.c.name == name)).one_or_none() is None:
@@ -92,7 +96,23 @@ class System:
             found = connection.execute(query.order_by(plans.c.number.desc())).first()
         if found is None:
             raise self._unknown(system, number)
-        return parse(found.text, source=f"plan {found.number} of {system}")
+        return self._parsed(system, found.number, found.text)
+
+    def _parsed(self, system: str, number: int, text: str) -> Written:
+        # An applied plan never changes.
+        if (system, number) not in self._plans:
+            self._plans[system, number] = parse(text, source=f"plan {number} of {system}")
+        return self._plans[system, number]
+
+    def current_plans(self) -> list[Plan]:
+        """The newest plan of every system, by its name."""
+        newest = select(plans.c.system, func.max(plans.c.number).label("number")).group_by(plans.c.system).subquery()
+        query = select(plans.c.system, plans.c.number, plans.c.text).join(
+            newest, (plans.c.system == newest.c.system) & (plans.c.number == newest.c.number)
+        )
+        with self.database.reading() as connection:
+            rows = connection.execute(query.order_by(plans.c.system)).all()
+        return [self._parsed(row.system, row.number, row.text).plan for row in rows]
 
     def applied(self, system: str) -> datetime | None:
         """When the newest plan of a system was applied."""
@@ -141,6 +161,10 @@ class System:
             self.database, self.tables, self.shape(system, kind), system, path, columns=columns, now=self.clock.now(),
             by=by,
         )  # fmt: skip
+
+    def pull(self, system: str, feed: str, *, by: str) -> Observed:
+        """Fetch the rows of a feed that are new."""
+        return pulling.pull(self.database, self.tables, self.plan(system).plan, feed, now=self.clock.now(), by=by)
 
     def snapshot(
         self, system: str, *, start: datetime | None = None, end: datetime | None = None, by: str

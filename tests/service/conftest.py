@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import re
 import threading
 import warnings
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import uvicorn
 
@@ -42,13 +44,38 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
     running.cleanup()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[Callable[[], tuple[str, dict[str, str]]]]:
+    """Makes a place in an object store that speaks S3 and runs for the session; its URL and options."""
+    store = pytest.importorskip("moto.server", reason="needs moto[server]").ThreadedMotoServer("127.0.0.1", 0)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    store.start()
+    host, port = store.get_host_and_port()
+    options = {
+        "aws_endpoint_url": f"http://{host}:{port}", "aws_access_key_id": "tests", "aws_secret_access_key": "tests",
+        "aws_region": "us-east-1", "aws_allow_http": "true",
+    }  # fmt: skip
+    client = boto3.client(
+        "s3", endpoint_url=options["aws_endpoint_url"], region_name="us-east-1", aws_access_key_id="tests",
+        aws_secret_access_key="tests",
+    )  # fmt: skip
+    client.create_bucket(Bucket="shelflife")
+    client.close()
+    numbers = itertools.count()
+    yield lambda: (f"s3://shelflife/{next(numbers)}", options)
+    store.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "s3"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Where a workspace is to be, on each database."""
+    """Where a workspace is to be: on each database with tables in a folder, and with tables in an object store."""
     home = tmp_path / "workspace"
-    if request.param == "sqlite":
-        return Settings(home=home)
-    return Settings(home=home, database=request.getfixturevalue("postgres")())
+    if request.param == "postgresql":
+        return Settings(home=home, database=request.getfixturevalue("postgres")())
+    if request.param == "s3":
+        url, options = request.getfixturevalue("bucket")()
+        return Settings(home=home, tables=url, table_options=options)
+    return Settings(home=home)
 
 
 @pytest.fixture

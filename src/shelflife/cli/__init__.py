@@ -12,7 +12,7 @@ from shelflife.cli import ledger, plan, tables, token
 from shelflife.cli.check import check
 from shelflife.cli.demo import demo
 from shelflife.cli.lifespan import lifespan
-from shelflife.cli.observe import observe
+from shelflife.cli.observe import observe, pull
 from shelflife.cli.profile import profile
 from shelflife.cli.up import up
 from shelflife.errors import ShelflifeError
@@ -49,6 +49,7 @@ app.command()(demo)
 app.add_typer(plan.app, name="plan")
 app.command()(up)
 app.command()(observe)
+app.command()(pull)
 app.add_typer(token.app, name="token")
 app.add_typer(tables.app, name="tables")
 app.add_typer(ledger.app, name="ledger")

@@ -1,14 +1,17 @@
-"""``shelflife observe``: keep the rows of a file."""
+"""``shelflife observe`` and ``shelflife pull``: keep the rows of a file, or of what the plan fetches."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shelflife.cli.frame import complaining, panel
 from shelflife.cli.workspace import By, Home, opened, somebody
 from shelflife.errors import BadInput, nearest
+
+if TYPE_CHECKING:
+    from shelflife.observe.files import Observed
 
 _data = panel("Data")
 
@@ -32,6 +35,37 @@ def observe(
         raise BadInput(f"Rows are {', '.join(KINDS)}; found {kind!r}. {nearest(kind, KINDS)}")
     with opened(home) as workspace:
         found = workspace.observe(system, kind, file, columns=_columns(columns), by=somebody(by))
+    tell(found)
+    raise typer.Exit(1 if found.rejected else 0)
+
+
+@complaining
+def pull(
+    system: Annotated[str, typer.Argument(help="The system.")],
+    feed: Annotated[str | None, typer.Argument(help="One of its feeds; all that are fetched by default.")] = None,
+    home: Home = None,
+    by: By = None,
+) -> None:
+    """Fetch the rows of feeds that are new, as the plan's `pull` says; `shelflife up` does it on schedule.
+
+    Exit status: 0 all rows were kept or known, 1 some were rejected, 2 bad input.
+    """
+    rejected = 0
+    with opened(home) as workspace:
+        feeds = workspace.plan(system).plan.feeds
+        names = [feed] if feed else [name for name, one in feeds.items() if one.pull is not None]
+        if not names:
+            raise BadInput(f"The plan of {system} fetches no feed: none of its `feeds` has a `pull`.")
+        for name in names:
+            typer.echo(f"{name}: ", nl=False)
+            found = workspace.pull(system, name, by=somebody(by))
+            tell(found)
+            rejected += found.rejected
+    raise typer.Exit(1 if rejected else 0)
+
+
+def tell(found: Observed) -> None:
+    """Print what became of rows."""
     typer.echo(f"{found.accepted:,} accepted, {found.duplicate:,} known already, {found.rejected:,} rejected.")
     for row, why in found.reasons:
         typer.echo(f"  row {row:,}: {why}", err=True)
@@ -39,7 +73,6 @@ def observe(
         typer.echo(f"  and {found.rejected - len(found.reasons):,} more", err=True)
     if found.ignored:
         typer.echo(f"Not in the plan, and not kept: {', '.join(found.ignored)}.", err=True)
-    raise typer.Exit(1 if found.rejected else 0)
 
 
 def _columns(written: str | None) -> dict[str, str]:

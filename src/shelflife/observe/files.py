@@ -17,7 +17,7 @@ from shelflife import tables as doors
 from shelflife.events import RowsObserved
 from shelflife.ledger import append
 from shelflife.observe.keep import Kept, keep
-from shelflife.observe.rows import from_arrow
+from shelflife.observe.rows import Read, from_arrow
 from shelflife.observe.shapes import Shape
 from shelflife.store.database import Database
 from shelflife.store.tables import Tables
@@ -31,13 +31,38 @@ _TOLD = 20  # reasons that are told
 
 @dataclass(frozen=True)
 class Observed:
-    """What became of the rows of a file; some of the reasons for those rejected, by their row from 1."""
+    """What became of rows that were read; some of the reasons for those rejected, by their row from 1."""
 
     accepted: int
     duplicate: int
     rejected: int
     reasons: tuple[tuple[int, str], ...]
     ignored: tuple[str, ...]
+
+
+class Tally:
+    """What becomes of rows, counted while they pass."""
+
+    def __init__(self) -> None:
+        self._seen = self._accepted = self._duplicate = 0
+        self._reasons: dict[int, str] = {}
+        self._ignored: set[str] = set()
+
+    def read(self, read: Read, rows: int) -> None:
+        """So many rows were read, these of them can be used."""
+        self._reasons.update((self._seen + place, why) for place, why in read.rejected.items())
+        self._ignored.update(read.ignored)
+        self._seen += rows
+
+    def kept(self, kept: Kept) -> None:
+        """A batch is done."""
+        self._accepted += kept.rows
+        self._duplicate += kept.duplicate
+
+    def done(self) -> Observed:
+        """All of it."""
+        told = tuple((place + 1, why) for place, why in sorted(self._reasons.items())[:_TOLD])
+        return Observed(self._accepted, self._duplicate, len(self._reasons), told, tuple(sorted(self._ignored)))
 
 
 def observe(
@@ -51,10 +76,7 @@ def observe(
     BadInput
         Where the file cannot be read or lacks a column that was named.
     """
-    seen = 0
-    kept: list[Kept] = []
-    reasons: dict[int, str] = {}
-    ignored: set[str] = set()
+    tally = Tally()
     # A run of its own: ids, not the file's name, are what keeps a row from being kept twice.
     run = uuid.uuid4().hex
     with (
@@ -65,9 +87,7 @@ def observe(
         under_way: deque[Future[Kept]] = deque()
         for number, table in enumerate(_chunks(rows)):
             read = from_arrow(table, shape, now=now, columns=columns)
-            reasons.update((seen + place, why) for place, why in read.rejected.items())
-            ignored.update(read.ignored)
-            seen += len(table)
+            tally.read(read, len(table))
             under_way.append(
                 pool.submit(
                     keep, database, tables, source=f"file:{run}:{number}", system=system, kind=shape.kind,
@@ -75,14 +95,14 @@ def observe(
                 )
             )  # fmt: skip
             if len(under_way) >= _AT_ONCE:
-                kept.append(under_way.popleft().result())
-        kept += [one.result() for one in under_way]
-    accepted, duplicate = sum(one.rows for one in kept), sum(one.duplicate for one in kept)
+                tally.kept(under_way.popleft().result())
+        for one in under_way:
+            tally.kept(one.result())
+    done = tally.done()
     with database.writing() as connection:
-        event = RowsObserved(system, shape.kind, str(path), accepted, duplicate, len(reasons))
+        event = RowsObserved(system, shape.kind, str(path), done.accepted, done.duplicate, done.rejected)
         append(connection, event, at=now, by=by)
-    told = tuple((place + 1, why) for place, why in sorted(reasons.items())[:_TOLD])
-    return Observed(accepted, duplicate, len(reasons), told, tuple(sorted(ignored)))
+    return done
 
 
 def _chunks(rows: doors.Rows) -> Iterator[pa.Table]:

@@ -307,13 +307,19 @@ class Intake:
             tables[key].append(table)
         source = f"log:{segment.parent.name}/{segment.stem}"
         moved = 0
+        failed: Exception | None = None
         for (system, kind), parts in sorted(tables.items(), key=lambda item: item[0]):
-            rows = pa.concat_tables(parts, promote_options="permissive")
-            kept = keep(
-                self._database, self._tables, source=source, system=system, kind=kind, rows=rows,
-                now=self._clock.now(),
-            )  # fmt: skip
-            moved += kept.rows
+            try:
+                rows = pa.concat_tables(parts, promote_options="permissive")
+                moved += keep(
+                    self._database, self._tables, source=source, system=system, kind=kind, rows=rows,
+                    now=self._clock.now(),
+                ).rows  # fmt: skip
+            except Exception as error:  # noqa: BLE001 - what cannot be kept must not hold up what can
+                _log.error("the %s of %s cannot be kept: %s", kind, system, error)
+                failed = error
+        if failed is not None:
+            raise failed
         segment.unlink()
         return moved
 

@@ -14,8 +14,10 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import insert, select, update
 
+from shelflife.errors import BadInput
 from shelflife.observe import ids
-from shelflife.observe.shapes import MOMENT, RowKind
+from shelflife.observe.shapes import KINDS, MOMENT, RowKind, shape
+from shelflife.plan import Plan
 from shelflife.store.database import Database
 from shelflife.store.schema import batches
 from shelflife.store.tables import Tables
@@ -28,6 +30,39 @@ class Kept:
     batch: int
     rows: int
     duplicate: int
+
+
+def check_fits(tables: Tables, plan: Plan) -> None:
+    """Raise `BadInput` where a plan makes another type of a column of which rows are kept already."""
+    for kind in KINDS:
+        found = tables.open(plan.system, kind)
+        if found is None:
+            continue
+        there = _leaves(pa.schema(found.schema().to_arrow()))
+        for name, wanted in _leaves(shape(plan, kind).kept).items():
+            if name in there and there[name] != wanted:
+                raise BadInput(
+                    f"The {kind} of {plan.system} have {name!r} as {_words(there[name])}, and this plan makes it"
+                    f" {_words(wanted)}. Rows that are kept do not change: give the column another name."
+                )
+
+
+def _leaves(schema: pa.Schema) -> dict[str, pa.DataType]:
+    found = {}
+    for field in schema:
+        inner = list(field.type) if pa.types.is_struct(field.type) else None
+        found.update(
+            {f"{field.name}.{one.name}": one.type for one in inner} if inner is not None else {field.name: field.type}
+        )
+    return found
+
+
+def _words(kind: pa.DataType) -> str:
+    if pa.types.is_floating(kind):
+        return "numbers"
+    return {"string": "text", "bool": "true or false"}.get(
+        str(kind), "times" if pa.types.is_timestamp(kind) else "vectors"
+    )
 
 
 def keep(

@@ -23,8 +23,9 @@ def compact(database: Database, tables: Tables, system: str, *, now: datetime, b
         had, has = tables.compact(system, kind)
         tables.vacuum(system, kind, keep=_READERS)
         before, after = before + had, after + has
-    with database.writing() as connection:
-        append(connection, TablesCompacted(system, before, after), at=now, by=by)
+    if before != after:
+        with database.writing() as connection:
+            append(connection, TablesCompacted(system, before, after), at=now, by=by)
     return before, after
 
 

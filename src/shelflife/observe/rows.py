@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -189,11 +191,20 @@ def _cast(
             return given.cast(kind)
         except pa.ArrowException:
             pass
-    return _converted([_json(value) for value in given.to_pylist()], name, kind, reading)
+    # Of a table text is a time in UTC as well where it names no zone.
+    zoned = _zoned if pa.types.is_timestamp(kind) else _json
+    return _converted([zoned(value) for value in given.to_pylist()], name, kind, reading)
 
 
 def _zoneless(kind: pa.DataType) -> bool:
     return not pa.types.is_timestamp(kind) or kind.tz is None
+
+
+def _zoned(value: Any) -> Any:
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return _json(datetime.fromisoformat(value))
+    return _json(value)
 
 
 def _json(value: Any) -> Any:
@@ -228,7 +239,27 @@ def _finished(table: pa.Table, shape: Shape, reading: _Reading, now: datetime) -
     kept = np.delete(np.arange(reading.rows), list(reading.rejected))
     if len(kept) < reading.rows:
         table = table.take(pa.array(kept))
+    if shape.private:
+        table = _hidden(table, shape)
     return Read(table, kept, dict(sorted(reading.rejected.items())), tuple(sorted(reading.unknown)))
+
+
+def _hidden(table: pa.Table, shape: Shape) -> pa.Table:
+    """Digests in place of the values of private inputs: what is equal stays equal, and nothing else is known of it."""
+    place = table.column_names.index("inputs")
+    given = table["inputs"].combine_chunks()
+    given = given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given
+    wanted = shape.kept.field(place)
+    parts = []
+    for one in (wanted.type.field(i) for i in range(wanted.type.num_fields)):
+        values = pc.struct_field(given, one.name)
+        if one.name in shape.private:
+            values = pa.array(
+                [None if value is None else hashlib.sha256(str(value).encode()).hexdigest()[:32]
+                 for value in values.to_pylist()], pa.string(),
+            )  # fmt: skip
+        parts.append(values)
+    return table.set_column(place, wanted, pa.StructArray.from_arrays(parts, fields=list(wanted.type)))
 
 
 def _calendar(moment: Any) -> str:

@@ -34,17 +34,33 @@ class Shape:
     kind
         What the rows are.
     schema
-        Columns as they are kept; ``inputs`` and several scores are structs.
+        Columns as they are read; ``inputs`` and several scores are structs.
     needed
         Columns without which a row is rejected.
     words
         Texts that a column may hold, by column; of others any.
+    private
+        Inputs that are read by their type and kept as digests.
     """
 
     kind: RowKind
     schema: pa.Schema
     needed: frozenset[str]
     words: dict[str, tuple[str, ...]]
+    private: frozenset[str] = frozenset()
+
+    @property
+    def kept(self) -> pa.Schema:
+        """Columns as they are kept."""
+        if not self.private:
+            return self.schema
+        place = self.schema.get_field_index("inputs")
+        inputs = self.schema.field(place).type
+        hidden = pa.struct([
+            pa.field(one.name, pa.string() if one.name in self.private else one.type)
+            for one in (inputs.field(i) for i in range(inputs.num_fields))
+        ])  # fmt: skip
+        return self.schema.set(place, pa.field("inputs", hidden))
 
 
 def shape(plan: Plan, kind: RowKind) -> Shape:
@@ -59,7 +75,7 @@ def shape(plan: Plan, kind: RowKind) -> Shape:
         elif plan.model.score:
             fields.append(pa.field("score", pa.struct([(name, pa.float64()) for name in plan.model.score])))
         fields.append(pa.field("inputs", inputs))
-        return Shape(kind, pa.schema(fields), frozenset({"id", "time"}), {})
+        return Shape(kind, pa.schema(fields), frozenset({"id", "time"}), {}, frozenset(plan.model.private))
     if kind == "outcomes":
         return Shape(kind, pa.schema([*fields, pa.field("outcome", answer)]), frozenset({"id", "outcome"}), {})
     if kind == "feedback":

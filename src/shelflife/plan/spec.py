@@ -21,6 +21,7 @@ from shelflife.plan.words import (
     Columns,
     Count,
     Currency,
+    DatabaseUrl,
     Duration,
     Email,
     Function,
@@ -150,19 +151,30 @@ class Pull(Section):
     """Where rows are fetched from, on a schedule, those that are new by a column that only grows."""
 
     rows: Literal["predictions", "outcomes", "feedback", "kpis"] = Field(description="What the rows are.")
-    sql: Url | None = Field(None, description="A database, as an SQLAlchemy URL; ${NAME} is read from the environment.")
+    sql: DatabaseUrl | None = Field(
+        None, description="A database, as an SQLAlchemy URL; ${NAME} is read from the environment."
+    )
     query: Line | None = Field(None, description="The SELECT whose rows are fetched from that database.")
-    table: Line | None = Field(None, description="A Parquet file, a pattern of them or a Delta table.")
+    table: Line | None = Field(
+        None, description="Parquet files or a Delta table: a path, a pattern, s3://bucket/table."
+    )
+    connector: Name | None = Field(None, description="Another source, by the name that its package gives it.")
+    options: dict[str, str] = Field({}, description="What that connector is told; ${NAME} as above.")
     mark: Column = Field(description="The column that grows: rows beyond the last one seen are new.")
     every: Duration = Field(description="How often.")
+    overlap: Duration | None = Field(
+        None, description="So far back rows are read again, where some are written late; the mark is a time then."
+    )
     columns: dict[Column, Column] = Field({}, description="Our words for its columns: {id: ticket, time: created_at}.")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.sql is None) == (self.table is None):
-            raise _whole("fetches from one place: it needs either `sql` with `query`, or `table`")
+        if sum(source is not None for source in (self.sql, self.table, self.connector)) != 1:
+            raise _whole("fetches from one place: it needs one of `sql` with `query`, `table`, `connector`")
         if (self.sql is None) != (self.query is None):
             raise _whole("needs `sql` and `query` together")
+        if self.options and self.connector is None:
+            raise _whole("has `options`, which only a `connector` is told")
         return self
 
 

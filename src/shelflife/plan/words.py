@@ -156,6 +156,13 @@ _url = _matching(_URL, "an address with its scheme", "slack://token/channel")
 Url = Annotated[str, BeforeValidator(_url), WithJsonSchema({"type": "string", "pattern": f"^{_URL}$"})]
 """An address with its scheme."""
 
+_DATABASE = rf"(?:{_URL}|\$\{{\w+\}})"
+_database = _matching(_DATABASE, "an SQLAlchemy URL, or ${NAME} of the environment", "postgresql://${USER}@host/name")
+DatabaseUrl = Annotated[
+    str, BeforeValidator(_database), WithJsonSchema({"type": "string", "pattern": f"^{_DATABASE}$"})
+]
+"""The address of a database, or where in the environment it stands."""
+
 _CURRENCY = r"[A-Z]{3}"
 _currency = _matching(_CURRENCY, "a currency of three letters", "EUR")
 Currency = Annotated[str, BeforeValidator(_currency), WithJsonSchema({"type": "string", "pattern": f"^{_CURRENCY}$"})]

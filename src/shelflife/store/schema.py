@@ -151,15 +151,30 @@ observed = Table(  # written by shelflife.observe: every id of a Delta table onc
     sqlite_with_rowid=False,  # the key is the table
 )
 
-pulls = Table(  # written by shelflife.observe: how far each connector has read
+pulls = Table(  # written by shelflife.observe: how far each feed was read
     "pulls",
     metadata,
     Column("system", ForeignKey("systems.name"), primary_key=True),
     Column("feed", String(63), primary_key=True),
-    Column("mark", JSON),
+    Column("mark", JSON, nullable=False),
     Column("rows", BigInteger, nullable=False),
+)
+
+tasks = Table(  # written by shelflife.loop: when each thing that is done again and again was last done
+    "tasks",
+    metadata,
+    Column("system", ForeignKey("systems.name"), primary_key=True),
+    Column("name", String(80), primary_key=True),
     Column("at", Moment, nullable=False),
     Column("failed", Text),
+)
+
+leases = Table(  # written by shelflife.loop: who does what only one process may do, and until when
+    "leases",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("holder", String(63), nullable=False),
+    Column("until", Moment, nullable=False),
 )
 
 snapshots = Table(  # written by shelflife.observe: rows that a model was trained on, and how to read them again

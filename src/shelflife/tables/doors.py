@@ -137,6 +137,8 @@ def _register_arrow(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def _open_path(connection: duckdb.DuckDBPyConnection, path: str, time: str | None) -> str:
+    if "://" in path:
+        return _open_delta(connection, path)
     if any(sign in path for sign in "*?[") and not Path(path).exists():
         files = sorted(glob.glob(path, recursive=True))
         if not files:

@@ -106,12 +106,26 @@ def upgrade() -> None:
         "pulls",
         sa.Column("system", sa.String(length=63), nullable=False),
         sa.Column("feed", sa.String(length=63), nullable=False),
-        sa.Column("mark", sa.JSON(), nullable=True),
+        sa.Column("mark", sa.JSON(), nullable=False),
         sa.Column("rows", sa.BigInteger(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("failed", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["system"], ["systems.name"], name=op.f("fk_pulls_system_systems")),
         sa.PrimaryKeyConstraint("system", "feed", name=op.f("pk_pulls")),
+    )
+    op.create_table(
+        "tasks",
+        sa.Column("system", sa.String(length=63), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("failed", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["system"], ["systems.name"], name=op.f("fk_tasks_system_systems")),
+        sa.PrimaryKeyConstraint("system", "name", name=op.f("pk_tasks")),
+    )
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("holder", sa.String(length=63), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
     )
     op.create_table(
         "snapshots",

@@ -1,0 +1,70 @@
+"""Where rows are fetched from: one file a kind of source, and those that other packages bring.
+
+A package brings one by an entry point of the group ``shelflife.connectors``: a callable that takes the plan's
+``options`` and answers a `Connector`. `shelflife.testing.connectors.check_connector` tries whether it keeps its word.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from shelflife.errors import BadInput, nearest
+from shelflife.plan.spec import Pull
+
+GROUP = "shelflife.connectors"
+ROWS = 100_000  # in one table, where a connector can choose
+
+
+class Connector(Protocol):
+    """A source of rows of which one column, the mark, only grows."""
+
+    def read(self, mark: str, since: Any | None) -> Iterator[pa.Table]:
+        """All rows whose mark is at least `since` (None: all that have one), in the order of the mark.
+
+        In tables of any size. A row at `since` itself is handed out again: others may have come at the same mark.
+        """
+        ...
+
+
+def connector(pull: Pull) -> Connector:
+    """The connector that a plan names.
+
+    Raises
+    ------
+    BadInput
+        Where the environment lacks what its address names, or no package brings such a connector.
+    """
+    if pull.sql is not None:
+        from shelflife.observe.connectors.sql import Sql
+
+        assert pull.query is not None
+        return Sql(_filled(pull.sql), pull.query)
+    if pull.table is not None:
+        from shelflife.observe.connectors.table import Table
+
+        return Table(_filled(pull.table))
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if pull.connector not in found:
+        known = f"Installed are {', '.join(sorted(found))}." if found else "No package brings any."
+        raise BadInput(
+            f"There is no connector {pull.connector!r}. {known} {nearest(str(pull.connector), found)}".strip()
+        )
+    made: Connector = found[pull.connector].load()({name: _filled(value) for name, value in pull.options.items()})
+    return made
+
+
+def _filled(value: str) -> str:
+    """A text with what it names of the environment; secrets have no place in a plan."""
+
+    def of(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise BadInput(f"The plan asks for ${{{match[1]}}} from the environment, where it is not set.")
+        return os.environ[match[1]]
+
+    return re.sub(r"\$\{(\w+)\}", of, value)

@@ -1,0 +1,106 @@
+"""Rows that are fetched: those beyond the last mark, kept by the same steps as any others."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from shelflife.errors import BadInput, nearest
+from shelflife.events import RowsObserved
+from shelflife.ledger import append
+from shelflife.observe.connectors import Connector, connector
+from shelflife.observe.files import Observed, Tally
+from shelflife.observe.keep import keep
+from shelflife.observe.rows import from_arrow
+from shelflife.observe.shapes import shape
+from shelflife.plan import Plan
+from shelflife.store.database import Database
+from shelflife.store.schema import pulls
+from shelflife.store.tables import Tables
+
+
+def pull(
+    database: Database, tables: Tables, plan: Plan, feed: str, *, now: datetime, by: str,
+    source: Connector | None = None,
+) -> Observed:  # fmt: skip
+    """Fetch the rows of a feed that are new since the last time; whoever is killed on the way is gone on from there.
+
+    Parameters
+    ----------
+    source
+        Instead of the one that the plan names.
+
+    Raises
+    ------
+    BadInput
+        Where the plan has no such feed, or its source cannot be read.
+    """
+    asked = plan.feeds[feed].pull if feed in plan.feeds else None
+    if asked is None:
+        fetched = [name for name, one in plan.feeds.items() if one.pull is not None]
+        raise BadInput(f"The plan fetches no feed {feed!r}. {nearest(feed, fetched)}".strip())
+    with database.reading() as connection:
+        last = _last(connection, plan.system, feed)
+    wanted = shape(plan, asked.rows)
+    tally = Tally()
+    run = uuid.uuid4().hex
+    for number, table in enumerate((source or connector(asked)).read(asked.mark, _since(last, asked.overlap))):
+        if asked.mark not in table.column_names:
+            raise BadInput(f"The feed {feed!r} has no column {asked.mark!r}. {nearest(asked.mark, table.column_names)}")
+        read = from_arrow(table, wanted, now=now, columns=asked.columns)
+        kept = keep(
+            database, tables, source=f"pull:{run}:{number}", system=plan.system, kind=asked.rows, rows=read.table,
+            now=now,
+        )  # fmt: skip
+        tally.read(read, len(table))
+        tally.kept(kept)
+        # Only now: were the mark noted first, whoever is killed in between would leave rows out.
+        with database.writing() as connection:
+            _note(connection, plan.system, feed, table[asked.mark][-1].as_py(), kept.rows)
+    done = tally.done()
+    if done.accepted or done.rejected:
+        event = RowsObserved(plan.system, asked.rows, feed, done.accepted, done.duplicate, done.rejected)
+        with database.writing() as connection:
+            append(connection, event, at=now, by=by)
+    return done
+
+
+def _last(connection: Connection, system: str, feed: str) -> Any | None:
+    """The mark up to which a feed was read, None before the first time."""
+    found = connection.execute(select(pulls.c.mark).where(pulls.c.system == system, pulls.c.feed == feed)).scalar()
+    return None if found is None else _READ[found["is"]](found["value"])
+
+
+def _note(connection: Connection, system: str, feed: str, mark: Any, rows: int) -> None:
+    word = next((word for kind, word in _KINDS if isinstance(mark, kind)), None)
+    if word is None or mark != mark:  # noqa: PLR0124 - not a number
+        raise BadInput(f"The marks of the feed {feed!r} are to be numbers, texts or times, which grow; found {mark!r}.")
+    value = mark if word == "plain" else str(mark) if word == "number" else mark.isoformat()
+    said = {"is": word, "value": value}
+    which = (pulls.c.system == system, pulls.c.feed == feed)
+    if connection.execute(update(pulls).where(*which).values(mark=said, rows=pulls.c.rows + rows)).rowcount == 0:
+        connection.execute(insert(pulls).values(system=system, feed=feed, mark=said, rows=rows))
+
+
+def _since(last: Any | None, overlap: timedelta | None) -> Any | None:
+    """From where on to read: some way back, where rows may be written late."""
+    if last is None or overlap is None:
+        return last
+    if not isinstance(last, date):  # which every datetime is
+        raise BadInput(f"`overlap` goes back in time, and the marks are no times: {last!r}.")
+    return last - overlap
+
+
+# A datetime is a date as well: it has to be asked for first.
+_KINDS = ((datetime, "time"), (date, "date"), (Decimal, "number"), (int | float | str, "plain"))
+_READ: dict[str, Callable[[Any], Any]] = {
+    "time": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "number": Decimal,
+    "plain": lambda value: value,
+}
