@@ -17,8 +17,8 @@ from starlette.concurrency import run_in_threadpool
 from shelflife.api.problems import Problem, problem
 from shelflife.errors import BadInput
 from shelflife.observe.intake import Broken, Full, Intake, Receipt
-from shelflife.observe.rows import from_arrow
-from shelflife.observe.shapes import RowKind, Shape
+from shelflife.observe.rows import LONGEST_ID, from_arrow
+from shelflife.observe.shapes import FEEDBACK, RowKind, Shape
 from shelflife.tokens import Token
 
 router = APIRouter(prefix="/api/v1", tags=["observe"])
@@ -47,6 +47,27 @@ class Accepted(BaseModel):
     ignored: list[str] = Field(description="Names that are not known by the plan; their values were not kept.")
 
 
+_ANSWER = ["string", "number", "boolean", "null"]
+_ROW = {
+    "type": "object",
+    "description": "A row; what of these its kind needs is told where it is missing.",
+    "required": ["id"],
+    "properties": {
+        "id": {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "description": "Each is kept once."},
+        "time": {"type": "string", "format": "date-time", "description": "When it happened, with its zone."},
+        "version": {"type": "string", "description": "The model's version, of a prediction."},
+        "prediction": {"type": _ANSWER, "description": "What was predicted."},
+        "score": {"type": ["number", "object", "null"], "description": "Its score, or one by each name."},
+        "inputs": {"type": "object", "description": "What it was predicted from, by the names of the plan."},
+        "outcome": {"type": _ANSWER, "description": "What turned out true, of an outcome."},
+        "prediction_id": {"type": "string", "description": "What feedback is about."},
+        "what": {"enum": list(FEEDBACK), "description": "What kind of feedback."},
+        "kpi": {"type": "string", "description": "The KPI's name in the plan."},
+        "value": {"type": ["string", "number", "null"], "description": "Of feedback or a KPI."},
+        "rows": {"type": "number", "description": "Of how many cases a KPI is the figure."},
+    },
+}
+
 _BODY = {
     "requestBody": {
         "required": True,
@@ -54,7 +75,7 @@ _BODY = {
             "application/json": {
                 "schema": {
                     "type": "array",
-                    "items": {"type": "object"},
+                    "items": _ROW,
                     "description": "Rows; an object with `rows`, or a single row, does as well.",
                 }
             },

@@ -135,6 +135,14 @@ def _watchable(plan: Plan) -> Iterator[Found]:
                 ("objective", "kpis", position),
                 f"Nobody can say what {kpi.name} is worth: give `value_per_point`.",
             )
+    for name, feed in plan.feeds.items():
+        if feed.pull is not None and feed.pull.every > feed.fresh_within:
+            yield (
+                "PL201",
+                ("feeds", name),
+                f"The feed {name!r} is promised to be at most {written(feed.fresh_within)} old and fetched every"
+                f" {written(feed.pull.every)}: in between it cannot be told from a stale one. Fetch it more often.",
+            )
     if watch.season == "day" and watch.bucket.days >= 1:
         yield (
             "PL204",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from shelflife.observe.connectors import Connector
 
@@ -32,5 +33,5 @@ def check_connector(connector: Connector, mark: str) -> None:
         assert found == expected, f"From {since!r} on {len(expected)} rows are there; {len(found)} were handed out."
 
 
-def _marks(connector: Connector, mark: str, since: object) -> list[object]:
+def _marks(connector: Connector, mark: str, since: object) -> list[Any]:
     return [one for table in connector.read(mark, since) for one in table[mark].to_pylist()]
