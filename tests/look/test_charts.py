@@ -41,7 +41,7 @@ def test_every_picture_of_every_answer(name, draw):
 def test_the_chart_is_valid(draw):
     # Drawing leaves this check out, since it takes seconds.
     for name in ("ageing", "unknown", "regression"):
-        draw(SAMPLES[name]).to_dict(validate=True)
+        assert "$schema" in draw(SAMPLES[name]).to_dict(validate=True)
 
 
 @pytest.mark.parametrize("draw", DRAW[:3])

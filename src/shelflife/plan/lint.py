@@ -12,7 +12,7 @@ from datetime import date, datetime
 from shelflife.plan.reader import Written
 from shelflife.plan.references import approvers, owners
 from shelflife.plan.spec import Age, FairnessGate, MetricGate, Outcomes, Plan
-from shelflife.plan.words import written
+from shelflife.plan.words import Place, dotted, written
 
 CODES = {
     "PL101": "nobody owns it",
@@ -29,8 +29,6 @@ CODES = {
     "PL401": "cannot be renewed",
     "PL402": "not gated",
 }
-
-Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def remarks(plan: Written, today: date, *, reviewed: date | None = None) -> list
     """
     found = [*_ownership(plan.plan), *_watchable(plan.plan), *_renewable(plan.plan)]
     found += _review(plan.plan, today, reviewed)
-    made = [Remark(code, plan.line(*place), ".".join(map(str, place)), says) for code, place, says in found]
+    made = [Remark(code, plan.line(*place), dotted(place), says) for code, place, says in found]
     return sorted(made, key=lambda remark: (remark.line, remark.code))
 
 

@@ -19,11 +19,10 @@ from pydantic.fields import FieldInfo
 from shelflife.errors import BadInput, nearest
 from shelflife.plan import references
 from shelflife.plan.spec import Plan
+from shelflife.plan.words import Place, dotted
 
 _MOST_BYTES = 1_000_000  # the longest plan that a person could have written
 _MOST_VALUES = 50_000  # aliases that repeat aliases would otherwise unfold without end
-
-Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def parse(text: str, *, source: str = "plan") -> Written:
         plan = Plan.model_validate_json(json.dumps(loaded, default=_plainly))
     except ValidationError as error:
         raise PlanError(source, _problems(error, loaded, lines)) from error
-    wrong = [Problem(_line(lines, place), _dotted(place), says) for place, says in references.contradictions(plan)]
+    wrong = [Problem(_line(lines, place), dotted(place), says) for place, says in references.contradictions(plan)]
     if wrong:
         raise PlanError(source, wrong)
     return Written(plan, text, source, lines)
@@ -177,7 +176,7 @@ def _plain(given: Any, place: Place, lines: dict[Place, int], source: str, left:
             lines[inner] = given.lc.key(key)[0] + 1 if key in given.lc.data else lines.get(place, 1)
             if not isinstance(key, str):
                 says = f"a name is to be text; found {key!r}. Write it in quotes."
-                raise PlanError(source, [Problem(lines[inner], _dotted(inner), says)])
+                raise PlanError(source, [Problem(lines[inner], dotted(inner), says)])
             made[key] = _plain(node[key], inner, lines, source, left)
         return made
     if isinstance(node, list):
@@ -209,7 +208,7 @@ def _problems(error: ValidationError, loaded: Any, lines: dict[Place, int]) -> l
         if entry["type"] == "extra_forbidden"
     }
     return [
-        Problem(_line(lines, place), _dotted(place), _says(entry, place, loaded))
+        Problem(_line(lines, place), dotted(place), _says(entry, place, loaded))
         for place, entry in found
         if entry["type"] != "missing" or place not in meant
     ]
@@ -217,13 +216,13 @@ def _problems(error: ValidationError, loaded: Any, lines: dict[Place, int]) -> l
 
 def _says(found: Any, place: Place, loaded: Any) -> str:
     kind, context = found["type"], found.get("ctx", {})
-    name = f"`{_dotted(place)}`" if place else "the plan"
+    name = f"`{dotted(place)}`" if place else "the plan"
     value = _shown(_value(loaded, place))
     if kind == "extra_forbidden":
-        within = f"`{_dotted(place[:-1])}`" if len(place) > 1 else "a plan"
+        within = f"`{dotted(place[:-1])}`" if len(place) > 1 else "a plan"
         return f"there is no `{place[-1]}` in {within}. {_allowed(str(place[-1]), _words(place[:-1]))}"
     if kind == "missing":
-        within = f"`{_dotted(place[:-1])}`" if len(place) > 1 else "the plan"
+        within = f"`{dotted(place[:-1])}`" if len(place) > 1 else "the plan"
         return f"{within} needs `{place[-1]}`{_described(place)}."
     if kind == "literal_error":
         words = [word.strip().strip("'") for word in context["expected"].replace(" or ", ", ").split(",")]
@@ -344,10 +343,3 @@ def _line(lines: dict[Place, int], place: Place) -> int:
         if place[:end] in lines:
             return lines[place[:end]]
     return 1
-
-
-def _dotted(place: Place) -> str:
-    said = ""
-    for part in place:
-        said += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if said else part
-    return said

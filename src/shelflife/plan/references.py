@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from shelflife.errors import nearest
 from shelflife.plan.spec import LOSSES, REGRESSION, UNBOUNDED, Bound, FairnessGate, MetricGate, Plan
-
-Place = tuple[str | int, ...]
+from shelflife.plan.words import Place, dotted
 
 
 def contradictions(plan: Plan) -> Iterator[tuple[Place, str]]:
@@ -48,7 +47,7 @@ def approvers(plan: Plan) -> list[str]:
 def _people(plan: Plan) -> Iterator[tuple[Place, str]]:
     for place, name in owners(plan):
         if name not in plan.people:
-            yield place, f"`{_dotted(place)}` names nobody: {name!r} is not one of `people`. {_near(name, plan.people)}"
+            yield place, f"`{dotted(place)}` names nobody: {name!r} is not one of `people`. {_near(name, plan.people)}"
     approve = plan.renew.approve if plan.renew is not None else None
     if approve is not None and not approvers(plan):
         roles = sorted({person.role for person in plan.people.values()})
@@ -70,11 +69,11 @@ def _columns(plan: Plan) -> Iterator[tuple[Place, str]]:
             named.append((("renew", "gates", position, "fairness"), gate.fairness))
     for place, name in named:
         if name not in inputs:
-            yield place, f"`{_dotted(place)}` is to be one of `model.inputs`; found {name!r}. {_near(name, inputs)}"
+            yield place, f"`{dotted(place)}` is to be one of `model.inputs`; found {name!r}. {_near(name, inputs)}"
         elif place[-2] != "private" and inputs[name] not in {"category", "boolean"}:
             yield (
                 place,
-                f"`{_dotted(place)}` is to be a category or a boolean input; {name!r} is {inputs[name]}, and has no"
+                f"`{dotted(place)}` is to be a category or a boolean input; {name!r} is {inputs[name]}, and has no"
                 " groups to compare.",
             )
     yield from _twice(("model", "segments"), plan.model.segments)
@@ -94,7 +93,7 @@ def _limits(plan: Plan) -> Iterator[tuple[Place, str]]:
             measures = "mae, rmse or r2" if plan.model.task == "regression" else "accuracy, f1 and the like"
             yield (
                 (*place, "metric"),
-                f"`{_dotted(place)}.metric` does not fit a {plan.model.task}: found {metric}, asked for is {measures}.",
+                f"`{dotted(place)}.metric` does not fit a {plan.model.task}: found {metric}, asked for is {measures}.",
             )
             continue
         if (
@@ -105,7 +104,7 @@ def _limits(plan: Plan) -> Iterator[tuple[Place, str]]:
         ):
             yield (
                 (*place, "not_worse_by"),
-                f"`{_dotted(place)}.not_worse_by` is to be at most 1, {metric} is a share; found"
+                f"`{dotted(place)}.not_worse_by` is to be at most 1, {metric} is a share; found"
                 f" {bound.not_worse_by:g}.",
             )
         yield from _reachable(place, metric, bound)
@@ -125,7 +124,7 @@ def _reachable(place: Place, metric: str, bound: Bound) -> Iterator[tuple[Place,
         better = "less" if metric in LOSSES else "more"
         yield (
             (*place, wrong),
-            f"`{_dotted(place)}.{wrong}` promises the wrong side: of {metric} {better} is better. Write `{right}`.",
+            f"`{dotted(place)}.{wrong}` promises the wrong side: of {metric} {better} is better. Write `{right}`.",
         )
         return
     for side in ("at_least", "at_most"):
@@ -138,7 +137,7 @@ def _reachable(place: Place, metric: str, bound: Bound) -> Iterator[tuple[Place,
             allowed = "from 0 to 1" if metric not in UNBOUNDED else "at most 1" if metric == "r2" else "at least 0"
             yield (
                 (*place, side),
-                f"`{_dotted(place)}.{side}` can never hold: {metric} is {allowed}; found {limit:g}."
+                f"`{dotted(place)}.{side}` can never hold: {metric} is {allowed}; found {limit:g}."
                 + (f" Did you mean {limit / 100:g}?" if 1 < limit <= 100 and metric not in UNBOUNDED else ""),
             )
 
@@ -147,17 +146,10 @@ def _twice(place: Place, names: Iterable[str]) -> Iterator[tuple[Place, str]]:
     seen: set[str] = set()
     for position, name in enumerate(names):
         if name in seen:
-            yield (*place, position), f"`{_dotted(place)}` names {name!r} twice; keep one of them."
+            yield (*place, position), f"`{dotted(place)}` names {name!r} twice; keep one of them."
         seen.add(name)
 
 
 def _near(name: str, words: Iterable[str]) -> str:
     known = sorted(words)
     return nearest(name, known) if known else "There is nobody in `people` yet."
-
-
-def _dotted(place: Place) -> str:
-    said = ""
-    for part in place:
-        said += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if said else str(part)
-    return said

@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 from shelflife import durations
 from shelflife.errors import BadInput
 
+Place = tuple[str | int, ...]  # in a plan: names, and positions in lists
+
 _MICROSECOND = timedelta(microseconds=1)
 _UNITS = (
     ("y", durations.YEAR), ("w", durations.WEEK), ("d", durations.DAY), ("h", durations.HOUR), ("m", durations.MINUTE),
@@ -167,3 +169,11 @@ _CURRENCY = r"[A-Z]{3}"
 _currency = _matching(_CURRENCY, "a currency of three letters", "EUR")
 Currency = Annotated[str, BeforeValidator(_currency), WithJsonSchema({"type": "string", "pattern": f"^{_CURRENCY}$"})]
 """A currency, ISO 4217."""
+
+
+def dotted(place: Place) -> str:
+    """A place in a plan as people write it: ``renew.gates[2].metric``, items counted from 1."""
+    said = ""
+    for part in place:
+        said += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if said else part
+    return said
