@@ -1,17 +1,16 @@
-"""A process that takes rows in and says which were accepted, until it is killed: `ingesting.py HOME DATABASE FIRST`."""
+"""A process that takes rows in and says which were accepted, until it is killed: `ingesting.py SETTINGS FIRST`."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from shelflife.observe.rows import from_json
 from shelflife.system import System
 from shelflife.workspace import Settings
 
 
-def main(home: str, database: str, first: str) -> None:
-    system = System(Settings(home=Path(home), database=None if database == "-" else database))
+def main(settings: str, first: str) -> None:
+    system = System(Settings.model_validate_json(settings))
     shape = system.shape("parcel-delay", "predictions")
     number = int(first)
     with system.intake(drain_every=0.01) as intake:

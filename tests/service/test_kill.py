@@ -20,9 +20,8 @@ def test_what_was_acknowledged_is_kept_once_though_the_process_is_killed(system:
     rng = random.Random(os.environ.get("SHELFLIFE_SEED", "0"))
     acknowledged = 0
     for _ in range(KILLS):
-        database = system.settings.database or "-"
         process = subprocess.Popen(
-            [sys.executable, PROGRAM, str(system.settings.home), database, str(acknowledged)], stdout=subprocess.PIPE,
+            [sys.executable, PROGRAM, system.settings.model_dump_json(), str(acknowledged)], stdout=subprocess.PIPE,
             text=True,
         )  # fmt: skip
         assert process.stdout is not None
