@@ -68,7 +68,7 @@ def service(home: Path):
 
     system = System(Settings(home=home))
     system.apply(plan.parse(json.dumps(PLAN)), by="bench", because="bench")
-    token, _ = system.make_token("bench", ["observe"], by="bench")
+    token, _ = system.tokens.make("bench", ["observe"], by="bench")
     system.close()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

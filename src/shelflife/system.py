@@ -59,6 +59,16 @@ class System:
             if ledger.latest(connection) == 0:
                 ledger.append(connection, WorkspaceMade(__version__), at=self.clock.now(), by="shelflife")
 
+    @property
+    def tokens(self) -> Tokens:
+        """Tokens: made, found, taken back."""
+        return Tokens(self)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What happened."""
+        return Ledger(self)
+
     def close(self) -> None:
         """Let go of the database."""
         self.database.close()
@@ -128,6 +138,11 @@ class System:
         """The columns of a kind of row, by the newest plan."""
         return shape(self.plan(system).plan, kind)
 
+    def check_known(self, system: str) -> None:
+        """Raise `BadInput` where no plan was applied for a system."""
+        if system not in self.names():
+            raise self._unknown(system, None)
+
     def _unknown(self, system: str, number: int | None) -> BadInput:
         known = self.names()
         if system in known:
@@ -190,45 +205,54 @@ class System:
         """Remove all that is kept of one id."""
         return retain.erase(self.database, self.tables, system, id, now=self.clock.now(), by=by)
 
-    # ---- tokens ------------------------------------------------------------------------------------------------------
 
-    def make_token(
+class Tokens:
+    """The tokens by which programs come in."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def make(
         self, name: str, may: Sequence[str], *, only: Sequence[str] | None = None, lasts: timedelta | None = None,
         by: str,
     ) -> tuple[str, Token]:  # fmt: skip
         """A new token; its secret is shown once."""
-        known = self.names()
-        for system in only or ():
-            if system not in known:
-                raise self._unknown(system, None)
-        with self.database.writing() as connection:
-            return tokens.make(connection, name=name, may=may, systems=only, lasts=lasts, now=self.clock.now(), by=by)
+        system = self._system
+        for one in only or ():
+            system.check_known(one)
+        with system.database.writing() as connection:
+            return tokens.make(connection, name=name, may=may, systems=only, lasts=lasts, now=system.clock.now(), by=by)
 
-    def token(self, secret: str) -> Token | None:
+    def find(self, secret: str) -> Token | None:
         """What a secret stands for, if it counts."""
-        with self.database.reading() as connection:
-            return tokens.find(connection, secret, now=self.clock.now())
+        with self._system.database.reading() as connection:
+            return tokens.find(connection, secret, now=self._system.clock.now())
 
-    def tokens(self) -> list[Token]:
+    def every(self) -> list[Token]:
         """All tokens."""
-        with self.database.reading() as connection:
+        with self._system.database.reading() as connection:
             return tokens.every(connection)
 
     def revoke(self, token: str, *, by: str) -> None:
         """Take a token back."""
-        with self.database.writing() as connection:
-            tokens.revoke(connection, token, now=self.clock.now(), by=by)
+        with self._system.database.writing() as connection:
+            tokens.revoke(connection, token, now=self._system.clock.now(), by=by)
 
-    # ---- the ledger --------------------------------------------------------------------------------------------------
+
+class Ledger:
+    """The record of who or what did what."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
 
     def entries(self, **which: Any) -> list[Entry]:
         """Events, in order."""
-        with self.database.reading() as connection:
+        with self._system.database.reading() as connection:
             return list(ledger.entries(connection, **which))
 
     def verify(self, *, head: str | None = None) -> Verified:
         """Whether the ledger is whole."""
-        with self.database.reading() as connection:
+        with self._system.database.reading() as connection:
             return ledger.verify(connection, head=head)
 
 

@@ -127,6 +127,6 @@ def running(system: System, port: int = 0) -> Iterator[str]:
 @pytest.fixture
 def service(system: System) -> Iterator[tuple[str, str]]:
     """The address of a running service and a token for it."""
-    secret, _ = system.make_token("tests", ["observe"], by="lead")
+    secret, _ = system.tokens.make("tests", ["observe"], by="lead")
     with running(system) as url:
         yield url, secret

@@ -76,7 +76,7 @@ def test_bodies_that_cannot_be_used(client: httpx.Client, body: bytes, expected:
 def test_who_may_not_is_told(client: httpx.Client, system: System) -> None:
     assert error(client.post(PATH, json=[], headers={"Authorization": ""})) == (401, "no_token")
     assert error(client.post(PATH, json=[], headers={"Authorization": "Bearer sl_x_y"})) == (401, "no_token")
-    secret, _ = system.make_token("reader", ["read"], by="lead")
+    secret, _ = system.tokens.make("reader", ["read"], by="lead")
     assert error(client.post(PATH, json=[], headers={"Authorization": f"Bearer {secret}"})) == (403, "not_allowed")
     assert error(client.post("/api/v1/systems/none/predictions", json=[])) == (404, "unknown_system")
     assert error(client.post("/api/v1/systems/parcel-delay/guesses", json=[])) == (422, "invalid")

@@ -42,5 +42,5 @@ def test_what_was_acknowledged_is_kept_once_though_the_process_is_killed(system:
     )
     assert {str(number) for number in range(acknowledged)} - found.keys() == set()
     assert [one for one, times in found.items() if times > 1] == []
-    assert system.verify().broken is None
+    assert system.ledger.verify().broken is None
     assert list(system.settings.log_folder.iterdir()) == []

@@ -26,12 +26,12 @@ def filled(system: System, count: int = 10) -> None:
 
 def test_a_ledger_that_nobody_touched_is_whole(system: System) -> None:
     filled(system)
-    found = system.verify()
+    found = system.ledger.verify()
     assert (found.events, found.broken) == (12, None)
-    assert system.verify(head=found.head).broken is None
+    assert system.ledger.verify(head=found.head).broken is None
     filled(system, 3)
-    assert system.verify(head=found.head).broken is None
-    assert system.verify(head="0" * 63 + "1").broken is not None
+    assert system.ledger.verify(head=found.head).broken is None
+    assert system.ledger.verify(head="0" * 63 + "1").broken is not None
 
 
 @pytest.mark.parametrize("column", ["body", "by", "kind", "system", "at", "hash", "previous"])
@@ -40,7 +40,7 @@ def test_any_edit_is_found_where_it_is(system: System, column: str) -> None:
     changed = {"at": system.clock.now() + timedelta(microseconds=1)}.get(column, "e" * 64 if column == "hash" else "x")
     with system.database.writing() as connection:
         connection.execute(update(table).where(table.c.number == 5).values({column: changed}))
-    assert system.verify().broken in {5, 6}
+    assert system.ledger.verify().broken in {5, 6}
 
 
 @pytest.mark.parametrize("gone", [[1], [5], [5, 6], [12], [11, 12], list(range(1, 13))])
@@ -48,7 +48,7 @@ def test_what_was_taken_out_is_missed(system: System, gone: list[int]) -> None:
     filled(system)
     with system.database.writing() as connection:
         connection.execute(delete(table).where(table.c.number.in_(gone)))
-    assert system.verify().broken == gone[0]
+    assert system.ledger.verify().broken == gone[0]
 
 
 def test_what_was_put_elsewhere_is_found(system: System) -> None:
@@ -56,7 +56,7 @@ def test_what_was_put_elsewhere_is_found(system: System) -> None:
     with system.database.writing() as connection:
         for old, new in ((5, 100), (6, 5), (100, 6)):
             connection.execute(update(table).where(table.c.number == old).values(number=new))
-    assert system.verify().broken == 5
+    assert system.ledger.verify().broken == 5
 
 
 def test_what_was_added_by_another_hand_is_found(system: System) -> None:
@@ -69,11 +69,11 @@ def test_what_was_added_by_another_hand_is_found(system: System) -> None:
             again["number"], again["at"], again["kind"], None, again["by"], again["body"], last.hash
         )
         connection.execute(insert(table).values(again))
-    assert "not written by Shelflife" in system.verify().says
+    assert "not written by Shelflife" in system.ledger.verify().says
 
 
 def test_a_change_that_fails_leaves_no_event(system: System) -> None:
-    before = system.verify()
+    before = system.ledger.verify()
 
     def fails() -> None:
         with system.database.writing() as connection:
@@ -82,7 +82,7 @@ def test_a_change_that_fails_leaves_no_event(system: System) -> None:
 
     with pytest.raises(ZeroDivisionError):
         fails()
-    assert system.verify() == before
+    assert system.ledger.verify() == before
 
 
 def test_many_writers_make_one_chain(system: System) -> None:
@@ -92,15 +92,15 @@ def test_many_writers_make_one_chain(system: System) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(64)))
-    assert (system.verify().events, system.verify().broken) == (66, None)
+    assert (system.ledger.verify().events, system.ledger.verify().broken) == (66, None)
 
 
 def test_events_are_chosen_and_written_as_cloudevents(system: System, clock: ManualClock) -> None:
     clock.advance(timedelta(days=1))
     filled(system, 2)
-    assert [entry.kind for entry in system.entries(system="parcel-delay")] == ["plan.applied"]
-    assert len(system.entries(since=clock.now())) == 2
-    (applied,) = system.entries(kind="plan.applied")
+    assert [entry.kind for entry in system.ledger.entries(system="parcel-delay")] == ["plan.applied"]
+    assert len(system.ledger.entries(since=clock.now())) == 2
+    (applied,) = system.ledger.entries(kind="plan.applied")
     event = json.loads(json.dumps(applied.to_cloudevent()))
     assert (event["specversion"], event["type"], event["subject"]) == ("1.0", "shelflife.plan.applied", "parcel-delay")
     assert event["data"]["number"] == 1
@@ -128,7 +128,7 @@ def test_plans_are_numbered_immutable_and_recorded(system: System, written, cloc
     assert system.plan("parcel-delay").sha256 == stricter.sha256
     assert system.plan("parcel-delay", 1).text == written.text
     assert system.applied("parcel-delay") == clock.now()
-    last = system.entries(kind="plan.applied")[-1]
+    last = system.ledger.entries(kind="plan.applied")[-1]
     assert (last.by, last.body["because"], last.body["number"]) == ("deputy", "agreed", 2)
     with pytest.raises(BadInput, match=r"There is no system 'parcel-dely'. Did you mean 'parcel-delay'\?"):
         system.plan("parcel-dely")
@@ -137,23 +137,23 @@ def test_plans_are_numbered_immutable_and_recorded(system: System, written, cloc
 
 
 def test_tokens_count_until_they_are_revoked_or_expire(system: System, clock: ManualClock) -> None:
-    secret, token = system.make_token("ci", ["observe"], only=["parcel-delay"], lasts=timedelta(days=1), by="lead")
-    found = system.token(secret)
+    secret, token = system.tokens.make("ci", ["observe"], only=["parcel-delay"], lasts=timedelta(days=1), by="lead")
+    found = system.tokens.find(secret)
     assert found == token
     assert found.allows("observe", "parcel-delay")
     assert not found.allows("observe", "other")
     assert not found.allows("read", "parcel-delay")
-    assert system.token(secret[:-1]) is None
+    assert system.tokens.find(secret[:-1]) is None
     with system.database.reading() as connection:
         assert secret.rsplit("_", 1)[1] not in str(connection.execute(select(table.c.body)).all())
     clock.advance(timedelta(days=1))
-    assert system.token(secret) is None
-    other, token = system.make_token("ci", ["read", "observe"], by="lead")
-    system.revoke(token.id, by="lead")
-    assert system.token(other) is None
+    assert system.tokens.find(secret) is None
+    other, token = system.tokens.make("ci", ["read", "observe"], by="lead")
+    system.tokens.revoke(token.id, by="lead")
+    assert system.tokens.find(other) is None
     with pytest.raises(BadInput, match=r"no token .* that still counts"):
-        system.revoke(token.id, by="lead")
+        system.tokens.revoke(token.id, by="lead")
     with pytest.raises(BadInput, match="A token may observe or read; found 'rule'"):
-        system.make_token("ci", ["rule"], by="lead")
+        system.tokens.make("ci", ["rule"], by="lead")
     with pytest.raises(BadInput, match="There is no system 'parcel'"):
-        system.make_token("ci", ["read"], only=["parcel"], by="lead")
+        system.tokens.make("ci", ["read"], only=["parcel"], by="lead")

@@ -85,8 +85,8 @@ def test_what_fails_is_told_when_it_begins_and_when_it_is_over(system: System, t
         clock(system).advance(HOUR)
     write(tmp_path / "t.parquet", "a")
     loop.tick()
-    (failed,) = system.entries(kind="task.failed", system=NAME)
-    (recovered,) = system.entries(kind="task.recovered", system=NAME)
+    (failed,) = system.ledger.entries(kind="task.failed", system=NAME)
+    (recovered,) = system.ledger.entries(kind="task.recovered", system=NAME)
     assert "There is no file" in failed.body["says"]
     assert recovered.body == {"system": NAME, "task": "pull tickets"}
     assert failed.number < recovered.number

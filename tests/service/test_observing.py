@@ -130,7 +130,7 @@ def test_two_processes_of_one_workspace_keep_a_row_once(system: System, written:
             assert sum(pool.map(lambda intake: intake.drain(), (one, two))) == 100
     other.close()
     assert kept(system) == sorted(str(n) for n in range(100))
-    assert system.verify().broken is None
+    assert system.ledger.verify().broken is None
     del written
 
 
@@ -217,7 +217,7 @@ def test_files_are_kept_once_and_their_bad_rows_told(system: System, tmp_path: P
     assert (found.accepted, found.duplicate, found.rejected) == (0, 4, 1)
     assert found.reasons == ((4, "`id` is missing"),)
     assert kept(system) == ["a", "b", "d"]
-    assert [entry.body["accepted"] for entry in system.entries(kind="rows.observed")] == [0, 3, 0]
+    assert [entry.body["accepted"] for entry in system.ledger.entries(kind="rows.observed")] == [0, 3, 0]
     with pytest.raises(BadInput, match="There is no file"):
         system.observe(NAME, "predictions", tmp_path / "none.parquet", by="engineer")
 
@@ -258,7 +258,7 @@ def test_a_snapshot_is_the_same_after_appends_compactions_and_erasures_of_others
     system.erase(NAME, before["id"][0].as_py(), by="engineer")
     with pytest.raises(BadInput, match="are no longer what they were: 55 then, 54 now"):
         system.training_rows(taken.id)
-    assert system.verify().broken is None
+    assert system.ledger.verify().broken is None
 
 
 def test_an_erased_id_is_nowhere_and_does_not_come_back(system: System) -> None:
@@ -277,7 +277,7 @@ def test_an_erased_id_is_nowhere_and_does_not_come_back(system: System) -> None:
         if "secret-77" in str(pq.read_table(path).to_pydict())
     ]
     assert left == []
-    assert "secret-77" not in str([entry.body for entry in system.entries()])
+    assert "secret-77" not in str([entry.body for entry in system.ledger.entries()])
 
 
 def test_rows_older_than_the_plan_keeps_them_are_removed(system: System, clock: ManualClock) -> None:

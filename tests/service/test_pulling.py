@@ -87,7 +87,7 @@ def test_each_row_of_a_database_is_fetched_once(system: System, source: str, mar
     assert (found.accepted, found.duplicate, found.rejected) == (2, 2, 0)
     assert system.pull(NAME, "tickets", by="loop").accepted == 0
     assert kept(system) == ["a", "b", "c", "d", "e"]
-    assert [entry.body["accepted"] for entry in system.entries(kind="rows.observed")] == [3, 2]
+    assert [entry.body["accepted"] for entry in system.ledger.entries(kind="rows.observed")] == [3, 2]
     times = system.tables.open(NAME, "outcomes").to_pyarrow_table()["time"].to_pylist()
     assert min(times).isoformat() == "2026-04-01T10:00:00+00:00"
 
@@ -294,5 +294,5 @@ def test_time_is_told_by_the_clock(system: System, tmp_path: Path) -> None:
     assert isinstance(system.clock, ManualClock)
     system.clock.advance(timedelta(days=3))
     system.pull(NAME, "tickets", by="loop")
-    (event,) = system.entries(kind="rows.observed")
+    (event,) = system.ledger.entries(kind="rows.observed")
     assert event.at == system.clock.now()

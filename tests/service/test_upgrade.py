@@ -30,7 +30,7 @@ def make(archive: Path) -> None:
         home = Path(folder) / "workspace"
         system = System(Settings(home=home), ManualClock(NOW))
         system.apply(plan.parse(plans.text()), by="lead", because="first")
-        system.make_token("job", ["observe"], by="lead")
+        system.tokens.make("job", ["observe"], by="lead")
         shape = system.shape(NAME, "predictions")
         rows = [{"id": f"t{n}", "time": "2026-05-01T10:00:00Z", "inputs": {"age": n}} for n in range(5)]
         with system.intake(drain_every=3600) as intake:
@@ -53,8 +53,8 @@ def test_a_workspace_of_an_earlier_version_is_opened(archive: Path, tmp_path: Pa
         tar.extractall(tmp_path, filter="data")
     system = System(Settings(home=tmp_path / "workspace"), ManualClock(NOW), make=False)
     assert system.plan(NAME).plan.system == NAME
-    assert system.verify().broken is None
-    (taken,) = system.entries(kind="snapshot.taken")
+    assert system.ledger.verify().broken is None
+    (taken,) = system.ledger.entries(kind="snapshot.taken")
     assert system.training_rows(taken.body["snapshot"])["id"].to_pylist() == ["t1"]
     with system.intake(drain_every=3600) as intake:
         shape = system.shape(NAME, "predictions")

@@ -218,7 +218,7 @@ class _Known:
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not secret or len(secret) > 200:
             return None
-        found: Token | None = await self._look(("token", secret), lambda: self._system.token(secret))
+        found: Token | None = await self._look(("token", secret), lambda: self._system.tokens.find(secret))
         return found
 
     async def shape(self, system: str, kind: RowKind) -> Shape:

@@ -56,7 +56,7 @@ def verify(
     Exit status: 0 whole, 1 broken, 2 no workspace.
     """
     with opened(home) as workspace:
-        found = workspace.verify(head=head)
+        found = workspace.ledger.verify(head=head)
     if found.broken is not None:
         typer.echo(f"✗ The ledger is broken at event {found.broken}: {found.says}.")
         raise typer.Exit(1)
@@ -74,7 +74,7 @@ def _entries(system: str | None, since: str | None, kind: str | None, home: Home
     with opened(home) as workspace:
         if system is not None and system not in workspace.names():
             workspace.plan(system)  # says what is wrong
-        return workspace.entries(system=system, since=_moment(since, workspace.clock.now()), kind=kind)
+        return workspace.ledger.entries(system=system, since=_moment(since, workspace.clock.now()), kind=kind)
 
 
 def _moment(written: str | None, now: datetime) -> datetime | None:

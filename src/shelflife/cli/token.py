@@ -31,7 +31,7 @@ def create(
 
     span = None if lasts is None else timedelta(microseconds=durations.parse(lasts, option="--lasts"))
     with opened(home) as workspace:
-        secret, made = workspace.make_token(name, names(may) or [], only=names(system), lasts=span, by=somebody(by))
+        secret, made = workspace.tokens.make(name, names(may) or [], only=names(system), lasts=span, by=somebody(by))
     typer.echo(secret)
     until = f"until {made.expires:%Y-%m-%d %H:%M}Z" if made.expires is not None else "until it is revoked"
     typer.echo(f"Shown once; keep it. Token {made.id} may {', '.join(made.may)}, {until}.", err=True)
@@ -42,7 +42,7 @@ def create(
 def list_(home: Home = None) -> None:
     """List tokens, without their secrets."""
     with opened(home) as workspace:
-        for token in workspace.tokens():
+        for token in workspace.tokens.every():
             state = "revoked" if token.revoked else f"until {token.expires:%Y-%m-%d}" if token.expires else "no end"
             only = ", ".join(token.systems) if token.systems is not None else "all systems"
             typer.echo(f"{token.id}  {token.name}  may {', '.join(token.may)}  {only}  {state}")
@@ -53,5 +53,5 @@ def list_(home: Home = None) -> None:
 def revoke(token: Annotated[str, typer.Argument(help="Its id.")], home: Home = None, by: By = None) -> None:
     """Take a token back."""
     with opened(home) as workspace:
-        workspace.revoke(token, by=somebody(by))
+        workspace.tokens.revoke(token, by=somebody(by))
     typer.echo(f"Token {token} counts no longer.")
