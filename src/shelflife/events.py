@@ -139,6 +139,60 @@ class IdErased(Event):
     rows: int
 
 
+@dataclass(frozen=True)
+class ReferenceTaken(Event):
+    """What live rows are compared with from now on."""
+
+    kind: ClassVar[str] = "reference.taken"
+    system: str
+    number: int
+    rows: int
+    source: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class FindingOpened(Event):
+    """A departure from the plan was seen."""
+
+    kind: ClassVar[str] = "finding.opened"
+    system: str
+    finding: int
+    code: str
+    says: str
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class FindingAcknowledged(Event):
+    """Somebody knows of a finding."""
+
+    kind: ClassVar[str] = "finding.acknowledged"
+    system: str
+    finding: int
+
+
+@dataclass(frozen=True)
+class FindingMuted(Event):
+    """A finding is not spoken of until a time, for a reason."""
+
+    kind: ClassVar[str] = "finding.muted"
+    system: str
+    finding: int
+    reason: str
+    until: datetime
+
+
+@dataclass(frozen=True)
+class FindingResolved(Event):
+    """A finding is over."""
+
+    kind: ClassVar[str] = "finding.resolved"
+    system: str
+    finding: int
+    reason: str
+
+
 def kinds() -> dict[str, type[Event]]:
     """Every event by its name."""
     return {event.kind: event for event in Event.__subclasses__()}

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -18,9 +19,11 @@ from shelflife.ledger import append
 from shelflife.plan import Plan
 from shelflife.store.schema import leases, tasks
 from shelflife.system import System
+from shelflife.watch.tick import PAUSE
 
 WHO = "loop"  # in the ledger
 _DAY = timedelta(days=1)
+_LOOK = timedelta(minutes=1)
 _LEASE = timedelta(seconds=30)
 _log = logging.getLogger("shelflife.loop")
 
@@ -43,6 +46,7 @@ class Task:
 def tasks_of(plan: Plan) -> list[Task]:
     """What a plan asks to be done again and again, in the order in which it is done."""
     found = [Task(plan.system, "pull", name, feed.pull.every) for name, feed in plan.feeds.items() if feed.pull]
+    found.append(Task(plan.system, "watch", None, min(plan.watch.bucket, _LOOK)))
     if plan.keep is not None:
         found.append(Task(plan.system, "expire", None, _DAY))
     found.append(Task(plan.system, "compact", None, _DAY))
@@ -69,6 +73,7 @@ class Loop:
     def __init__(self, system: System) -> None:
         self._system = system
         self._holder = secrets.token_hex(8)
+        self._since = system.clock.now()
 
     def run(self, stop: threading.Event, *, every: float = 1.0) -> None:
         """Tick until told to stop; `every` so many seconds."""
@@ -106,18 +111,22 @@ class Loop:
 
     def _leads(self) -> bool:
         now = self._system.clock.now()
-        held = {"holder": self._holder, "until": now + _LEASE}
+        held: dict[str, Any] = {"holder": self._holder, "until": now + _LEASE}
         mine = or_(leases.c.holder == self._holder, leases.c.until <= now)
         try:
             with self._system.database.writing() as connection:
-                if connection.execute(update(leases).where(leases.c.name == WHO, mine).values(**held)).rowcount:
+                last = connection.execute(select(leases).where(leases.c.name == WHO)).one_or_none()
+                if last is None:
+                    connection.execute(insert(leases).values(name=WHO, since=now, **held))
+                    self._since = now
                     return True
-                if connection.execute(select(leases).where(leases.c.name == WHO)).first() is not None:
-                    return False
-                connection.execute(insert(leases).values(name=WHO, **held))
+                # While nobody led nobody looked.
+                self._since = now if last.since is None or now - last.until > PAUSE else last.since
+                held["since"] = self._since
+                led = connection.execute(update(leases).where(leases.c.name == WHO, mine).values(**held))
+                return bool(led.rowcount)
         except IntegrityError:  # another one was first
             return False
-        return True
 
     def _do(self, task: Task) -> None:
         failed = None
@@ -135,6 +144,8 @@ class Loop:
         if task.verb == "pull":
             assert task.of is not None
             self._system.pull(task.system, task.of, by=WHO)
+        elif task.verb == "watch":
+            self._system.watching.look(task.system, resumed=self._since)
         elif task.verb == "expire":
             self._system.expire(task.system, by=WHO)
         else:

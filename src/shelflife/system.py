@@ -24,10 +24,14 @@ from shelflife.observe.keep import check_fits
 from shelflife.observe.rows import Read, from_json
 from shelflife.observe.shapes import RowKind, Shape, shape
 from shelflife.plan import Plan, Written, parse
+from shelflife.profile.reference import Reference
 from shelflife.store.database import Database
 from shelflife.store.schema import plans, systems
 from shelflife.store.tables import Tables
 from shelflife.tokens import Token
+from shelflife.watch import findings, reference
+from shelflife.watch.findings import Finding
+from shelflife.watch.tick import Look, Watcher
 from shelflife.workspace import Settings
 
 
@@ -48,6 +52,7 @@ class System:
         self.settings = settings
         self.clock = clock or SystemClock()
         self._plans: dict[tuple[str, int], Written] = {}
+        self._watching: Watching | None = None
         there = settings.home.is_dir()
         if not there and not make:
             raise BadInput(f"There is no workspace {str(settings.home)!r}. `shelflife plan apply` makes one.")
@@ -63,6 +68,13 @@ class System:
     def tokens(self) -> Tokens:
         """Tokens: made, found, taken back."""
         return Tokens(self)
+
+    @property
+    def watching(self) -> Watching:
+        """Whether systems are still as promised."""
+        if self._watching is None:
+            self._watching = Watching(self)  # which remembers what references promise
+        return self._watching
 
     @property
     def ledger(self) -> Ledger:
@@ -108,6 +120,15 @@ class System:
             raise self._unknown(system, number)
         return self._parsed(system, found.number, found.text)
 
+    def newest(self, system: str) -> tuple[int, datetime, Written]:
+        """The newest plan of a system: its number, since when it counts, and what it says."""
+        query = select(plans).where(plans.c.system == system).order_by(plans.c.number.desc())
+        with self.database.reading() as connection:
+            found = connection.execute(query.limit(1)).first()
+        if found is None:
+            raise self._unknown(system, None)
+        return found.number, found.at, self._parsed(system, found.number, found.text)
+
     def _parsed(self, system: str, number: int, text: str) -> Written:
         # An applied plan never changes.
         if (system, number) not in self._plans:
@@ -123,11 +144,6 @@ class System:
         with self.database.reading() as connection:
             rows = connection.execute(query.order_by(plans.c.system)).all()
         return [self._parsed(row.system, row.number, row.text).plan for row in rows]
-
-    def applied(self, system: str) -> datetime | None:
-        """When the newest plan of a system was applied."""
-        with self.database.reading() as connection:
-            return connection.execute(select(func.max(plans.c.at)).where(plans.c.system == system)).scalar()
 
     def names(self) -> list[str]:
         """The systems that have a plan."""
@@ -204,6 +220,55 @@ class System:
     def erase(self, system: str, id: str, *, by: str) -> int:  # noqa: A002 - what it is called
         """Remove all that is kept of one id."""
         return retain.erase(self.database, self.tables, system, id, now=self.clock.now(), by=by)
+
+
+class Watching:
+    """Whether systems are still as promised."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._watcher = Watcher(system.database, system.tables)
+
+    def take_reference(
+        self, system: str, *, start: datetime | None = None, end: datetime | None = None, by: str
+    ) -> tuple[int, Reference]:
+        """Learn what live rows are compared with from rows that were observed."""
+        here = self._system
+        plan = here.plan(system).plan
+        return reference.take(here.database, here.tables, plan, start=start, end=end, now=here.clock.now(), by=by)
+
+    def look(self, system: str, *, resumed: datetime | None = None) -> Look:
+        """Watch what is new of a system; `resumed` is since when it is looked at without a pause."""
+        here = self._system
+        now = here.clock.now()
+        number, applied, written = here.newest(system)
+        return self._watcher.look(written, number, applied=applied, resumed=resumed or now, now=now)
+
+    def findings(self, system: str | None = None, *, ended: bool = False) -> list[Finding]:
+        """Findings that live, or all."""
+        with self._system.database.reading() as connection:
+            return findings.kept(connection, system=system, ended=ended)
+
+    def finding(self, number: int) -> Finding:
+        """One finding."""
+        with self._system.database.reading() as connection:
+            return findings.one(connection, number)
+
+    def acknowledge(self, number: int, *, by: str) -> None:
+        """Say that somebody knows of a finding."""
+        with self._system.database.writing() as connection:
+            findings.acknowledge(connection, number, now=self._system.clock.now(), by=by)
+
+    def mute(self, number: int, *, reason: str, until: datetime, by: str) -> None:
+        """Say nothing of a finding for a time."""
+        with self._system.database.writing() as connection:
+            findings.mute(connection, number, reason=reason, until=until, now=self._system.clock.now(), by=by)
+
+    def resolve(self, number: int, *, reason: str, by: str) -> None:
+        """Say that a finding is over."""
+        with self._system.database.writing() as connection:
+            found = findings.living(connection, number)
+            findings.resolve(connection, found, reason=reason, now=self._system.clock.now(), by=by)
 
 
 class Tokens:

@@ -12,7 +12,7 @@ from shelflife.check.result import Severity
 class Code:
     """What a code stands for.
 
-    ``kind`` is integrity, performance, relation or drift; harm and integrity page, drift is a note.
+    ``kind`` is integrity, performance, relation, kpi, adoption, freshness, plan or drift; harm pages, drift is a note.
     """
 
     name: str
@@ -36,5 +36,11 @@ CODES = MappingProxyType(
         "SL301": Code("performance", "performance", "page"),
         "SL302": Code("performance, estimated", "performance", "page"),
         "SL303": Code("relation changed", "relation", "page"),
+        "SL401": Code("KPI missed", "kpi", "page"),
+        "SL402": Code("overridden", "adoption", "page"),
+        "SL403": Code("escalated", "adoption", "page"),
+        "SL501": Code("feed stale", "freshness", "page"),
+        "SL502": Code("feed volume", "freshness", "page"),
+        "SL601": Code("review overdue", "plan", "note"),
     }
 )

@@ -143,7 +143,7 @@ class Streams:
         return np.where(self._flip, rows - hits, hits), rows
 
 
-def build(reference: Profile, tolerance: float) -> Streams:
+def build(reference: Profile, tolerance: float, integrity: float | None = None) -> Streams:
     """The streams that a reference's layout and counts give."""
     layout = reference.layout
     whole = reference.whole().counts.sum(axis=0)
@@ -167,7 +167,7 @@ def build(reference: Profile, tolerance: float) -> Streams:
     return Streams(
         tuple(streams),
         _weights(streams),
-        np.array([_tolerance(stream, tolerance) for stream in streams]),
+        np.array([_tolerance(stream, tolerance, integrity) for stream in streams]),
         tuple(graded),
         novelty,
         hits,
@@ -221,8 +221,10 @@ def _matrix(columns: list[tuple[tuple[int, float], ...]], size: int) -> Any:
     return sparse.csc_array((values, cells, starts), shape=(size, len(columns)))
 
 
-def _tolerance(stream: Stream, tolerance: float) -> float:
+def _tolerance(stream: Stream, tolerance: float, integrity: float | None) -> float:
     kind = CODES[stream.code].kind
+    if kind == "integrity" and integrity is not None:
+        return integrity
     # A column may drift by the tolerance; that it stays whole is promised five times as narrowly. Half of an
     # error's difference from what was expected lies on the stream's scale.
     return tolerance * {"integrity": 0.2, "relation": 0.5}.get(kind, 1.0)

@@ -43,7 +43,8 @@ class Promise:
     season: str
 
     @classmethod
-    def of(cls, reference: Profile, *, tolerance: float, season: str = "none", own: bool = True) -> Promise:
+    def of(cls, reference: Profile, *, tolerance: float, season: str = "none", own: bool = True,
+           integrity: float | None = None) -> Promise:  # fmt: skip
         """The promise that a reference's buckets give.
 
         Parameters
@@ -56,8 +57,10 @@ class Promise:
             None, day, week or year.
         own
             Whether these are the rows that the cells were learnt from, to which none of their values can be new.
+        integrity
+            How far the share of what is missing, infinite or empty may move; by default a fifth of the tolerance.
         """
-        streams = build(reference, tolerance)
+        streams = build(reference, tolerance, integrity)
         whole = reference.whole()
         phase, count = seasons.phases(whole.buckets, season, reference.layout.bucket)
         hits, rows = streams.observe(whole, reference=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shelflife import __version__
-from shelflife.cli import ledger, plan, tables, token
+from shelflife.cli import findings, ledger, plan, tables, token
 from shelflife.cli.check import check
 from shelflife.cli.demo import demo
 from shelflife.cli.lifespan import lifespan
@@ -50,6 +50,8 @@ app.add_typer(plan.app, name="plan")
 app.command()(up)
 app.command()(observe)
 app.command()(pull)
+app.command()(findings.reference)
+app.add_typer(findings.app, name="finding")
 app.add_typer(token.app, name="token")
 app.add_typer(tables.app, name="tables")
 app.add_typer(ledger.app, name="ledger")

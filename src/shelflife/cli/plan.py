@@ -47,7 +47,8 @@ def check(file: File, home: Home = None, json: Json = False) -> None:
     reviewed = None
     if is_there(home):
         with opened(home) as system:
-            reviewed = system.applied(written.plan.system)
+            name = written.plan.system
+            reviewed = system.newest(name)[1] if name in system.names() else None
     found = plan.remarks(written, SystemClock().now().date(), reviewed=reviewed)
     if json:
         import dataclasses

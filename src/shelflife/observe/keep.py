@@ -12,14 +12,15 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import insert, select, update
+import pyarrow.compute as pc
+from sqlalchemy import Connection, insert, select, text, update
 
 from shelflife.errors import BadInput
 from shelflife.observe import ids
 from shelflife.observe.shapes import KINDS, MOMENT, RowKind, shape
 from shelflife.plan import Plan
 from shelflife.store.database import Database
-from shelflife.store.schema import batches
+from shelflife.store.schema import batches, delta_tables
 from shelflife.store.tables import Tables
 
 
@@ -88,6 +89,7 @@ def keep(
         tables.append(system, kind, _stamped(database, fresh, digests[mine], system, kind, batch.number, now))
     with database.writing() as connection:
         connection.execute(update(batches).where(batches.c.number == batch.number).values(done=now, rows=len(fresh)))
+        _tally(connection, system, kind, fresh["time"])
     return Kept(batch.number, len(fresh), len(rows) - len(fresh))
 
 
@@ -102,6 +104,24 @@ def _begun(database: Database, source: str, system: str, kind: RowKind, rows: in
             insert(batches).values(source=source, system=system, kind=kind, rows=rows, started=now, done=None)
         )
         return connection.execute(select(batches).where(*which)).one(), False
+
+
+def _tally(connection: Connection, system: str, kind: RowKind, times: pa.ChunkedArray) -> None:
+    """Add rows to the volume of their hours, and note the newest."""
+    if not len(times):
+        return
+    hours = pc.value_counts(pc.floor_temporal(times, unit="hour").cast(pa.int64()).combine_chunks())
+    this = (delta_tables.c.system == system, delta_tables.c.kind == kind)
+    number, newest = connection.execute(select(delta_tables.c.number, delta_tables.c.newest).where(*this)).one()
+    latest = pc.max(times).cast(pa.int64()).as_py()
+    if newest is None or latest > newest:
+        connection.execute(update(delta_tables).where(*this).values(newest=latest))
+    counted = [{"delta_table": number, "hour": one["values"], "rows": one["counts"]} for one in hours.to_pylist()]
+    connection.execute(
+        text("INSERT INTO volumes (delta_table, hour, rows) VALUES (:delta_table, :hour, :rows)"
+             " ON CONFLICT (delta_table, hour) DO UPDATE SET rows = volumes.rows + excluded.rows"),
+        sorted(counted, key=lambda one: one["hour"]),
+    )  # fmt: skip
 
 
 def _stamped(

@@ -183,6 +183,9 @@ class Feed(Section):
 
     fresh_within: Duration = Field(description="How old its newest event may be.")
     expect_rows: Rows | None = Field(None, description="How many rows are expected.")
+    rows: Literal["predictions", "outcomes", "feedback", "kpis"] | None = Field(
+        None, description="The rows by which it is seen; those of its `pull`, else the predictions."
+    )
     owner: Name | None = Field(None, description="Who repairs it: one of `people`.")
     pull: Pull | None = Field(None, description="Where its rows are fetched from; without it they are sent to us.")
 

@@ -157,6 +157,17 @@ class Profile:
             table = table.select(["segment", "bucket", "rows", *_ARRAYS[3:]])
         except (zlib.error, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadInput("The profile is damaged: what it counts cannot be read. Make it again.") from error
+        found = cls.from_groups(layout, table)
+        if metadata.get(b"checksum") != f"{found._checksum():08x}".encode():  # noqa: SLF001 - its own
+            raise BadInput(
+                "The profile is damaged, or of another version: its counts do not fit its checksum. Make it again with"
+                " `shelflife profile`."
+            )
+        return found
+
+    @classmethod
+    def from_groups(cls, layout: Layout, table: pa.Table) -> Profile:
+        """The profile of groups as `to_arrow` wrote them, by a layout that is known; sorted, and each once."""
         table = table.combine_chunks()
         arrays = [table[name].to_numpy().astype(np.int64) for name in ("segment", "bucket", "rows")]
         counts, sums, extremes = layout.widths
@@ -169,13 +180,7 @@ class Profile:
                 matrices.append(np.asarray(flat, dtype=kind).reshape(len(table), width))
             else:
                 matrices.append(np.empty((len(table), 0), dtype=kind))
-        found = cls(layout, *arrays, *matrices)
-        if metadata.get(b"checksum") != f"{found._checksum():08x}".encode():
-            raise BadInput(
-                "The profile is damaged, or of another version: its counts do not fit its checksum. Make it again with"
-                " `shelflife profile`."
-            )
-        return found
+        return cls(layout, *arrays, *matrices)
 
     def to_bytes(self, *, notes: str = "") -> bytes:
         """The profile as one compressed Arrow file in memory, to send; with notes for whoever opens it."""

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -23,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )  # fmt: skip
 
-FORM = "0001"  # the newest migration, which makes what stands here
+FORM = "0002"  # the newest migration, which makes what stands here
 
 metadata = MetaData(
     naming_convention={
@@ -138,7 +139,17 @@ delta_tables = Table(  # written by shelflife.observe: a number for each Delta t
     Column("number", _Counted, primary_key=True),
     Column("system", ForeignKey("systems.name"), nullable=False),
     Column("kind", String(16), nullable=False),
+    Column("newest", BigInteger),
     UniqueConstraint("system", "kind"),
+)
+
+volumes = Table(  # written by shelflife.observe: how many rows each hour has
+    "volumes",
+    metadata,
+    Column("delta_table", Integer, primary_key=True, autoincrement=False),
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),
+    Column("rows", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 observed = Table(  # written by shelflife.observe: every id of a Delta table once, so that no row is kept twice
@@ -175,6 +186,7 @@ leases = Table(  # written by shelflife.loop: who does what only one process may
     Column("name", String(63), primary_key=True),
     Column("holder", String(63), nullable=False),
     Column("until", Moment, nullable=False),
+    Column("since", Moment),
 )
 
 snapshots = Table(  # written by shelflife.observe: rows that a model was trained on, and how to read them again
@@ -191,4 +203,73 @@ snapshots = Table(  # written by shelflife.observe: rows that a model was traine
     Column("versions", JSON, nullable=False),
     Column("at", Moment, nullable=False),
     Column("by", Text, nullable=False),
+)
+
+references = Table(  # written by shelflife.watch: what live rows are compared with
+    "references",
+    metadata,
+    Column("number", _Counted, primary_key=True),
+    Column("system", ForeignKey("systems.name"), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("start", Moment),
+    Column("end", Moment),
+    Column("source", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("by", Text, nullable=False),
+    Index(None, "system", "number"),
+    sqlite_autoincrement=True,
+)
+
+watches = Table(  # written by shelflife.watch: how far each system was watched, and the evidence so far
+    "watches",
+    metadata,
+    Column("system", ForeignKey("systems.name"), primary_key=True),
+    Column("reference", ForeignKey("references.number"), nullable=False),
+    Column("promise", String(64), nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("batch", BigInteger, nullable=False),
+    Column("end", BigInteger, nullable=False),
+    Column("waits", BigInteger),
+    Column("detector", LargeBinary, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+profiles = Table(  # written by shelflife.watch: counts of each bucket, of predictions and of those with an outcome
+    "profiles",
+    metadata,
+    Column("reference", ForeignKey("references.number"), primary_key=True),
+    Column("of", String(8), primary_key=True),
+    Column("bucket", BigInteger, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+findings = Table(  # written by shelflife.watch
+    "findings",
+    metadata,
+    Column("number", _Counted, primary_key=True),
+    Column("system", ForeignKey("systems.name"), nullable=False),
+    Column("code", String(8), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("severity", String(8), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("since", Moment),
+    Column("opened", Moment, nullable=False),
+    Column("seen", Moment, nullable=False),
+    Column("ended", Moment),
+    Column("until", Moment),
+    Column("reason", Text),
+    Column("by", Text),
+    Column("says", Text, nullable=False),
+    Column("promised", Text, nullable=False),
+    Column("plan", Integer, nullable=False),
+    Column("line", Integer),
+    Column("estimated", Boolean, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("recent", JSON, nullable=False),
+    Index(None, "system", "state"),
+    sqlite_autoincrement=True,
 )

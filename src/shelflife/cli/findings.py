@@ -1,0 +1,147 @@
+"""``shelflife reference`` and ``shelflife finding``: what live rows are compared with, and what was found."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shelflife.cli.frame import complaining, panel
+from shelflife.cli.workspace import By, Home, opened, somebody
+from shelflife.errors import BadInput
+
+if TYPE_CHECKING:
+    from shelflife.watch.findings import Finding
+
+app = typer.Typer(no_args_is_help=True, help="What departs from a plan: shown, acknowledged, muted, resolved.")
+
+_which, _results = panel("Which rows"), panel("Results")
+
+Number = Annotated[int, typer.Argument(help="The finding's number.")]
+
+
+@complaining
+def reference(
+    system: Annotated[str, typer.Argument(help="The system.")],
+    start: Annotated[str | None, _which("From then on, as 2026-01-01; all by default.")] = None,
+    end: Annotated[str | None, _which("Before then; now by default.")] = None,
+    home: Home = None,
+    by: By = None,
+) -> None:
+    """Learn what live rows are compared with, from predictions that were observed and were good.
+
+    From then on `shelflife up` watches what comes after them. Streams start afresh.
+    """
+    with opened(home) as workspace:
+        number, made = workspace.watching.take_reference(
+            system, start=_moment(start, "--start"), end=_moment(end, "--end"), by=somebody(by)
+        )
+    whole = made.profile.whole()
+    typer.echo(f"✓ Reference {number} of {system}: {int(whole.rows.sum()):,} rows in {len(whole.rows):,} buckets.")
+    for note in made.notes:
+        typer.echo(f"  {note}", err=True)
+
+
+@app.command("list")
+@complaining
+def list_(
+    system: Annotated[str | None, typer.Argument(help="Only those of this system.")] = None,
+    ended: Annotated[bool, _results("Also those that are resolved.", "--ended")] = False,
+    json: Annotated[bool, _results("Print JSON instead of words.", "--json")] = False,
+    home: Home = None,
+) -> None:
+    """Print what departs from the plans now.
+
+    Exit status: 0 nothing, 1 something.
+    """
+    with opened(home) as workspace:
+        if system is not None:
+            workspace.check_known(system)
+        found = workspace.watching.findings(system, ended=ended)
+    if json:
+        import json as writing
+
+        typer.echo(writing.dumps([_plain(one) for one in found], indent=2, ensure_ascii=False))
+    else:
+        for one in found:
+            typer.echo(f"{one.number:>5}  {one.severity}  {one.state:<12} {one.system}  {one.code}  {one.says}")
+        if not found:
+            typer.echo("Nothing departs from the plans." if not ended else "Nothing ever departed from the plans.")
+    raise typer.Exit(1 if any(one.state != "resolved" for one in found) else 0)
+
+
+@app.command()
+@complaining
+def show(number: Number, home: Home = None) -> None:
+    """Print a finding: what was promised, where, and what is seen."""
+    with opened(home) as workspace:
+        one = workspace.watching.finding(number)
+    where = f", line {one.line} of plan {one.plan}" if one.line is not None else ""
+    typer.echo(f"{one.code} {one.severity}, {one.state}{', estimated' if one.estimated else ''}: {one.system}")
+    typer.echo(f"  {one.says}")
+    if one.promised:
+        typer.echo(f"  Promised: {one.promised}{where}.")
+    for word, moment in (("Since", one.since), ("Opened", one.opened), ("Ended", one.ended), ("Until", one.until)):
+        if moment is not None:
+            typer.echo(f"  {word}: {moment:%Y-%m-%d %H:%M}Z")
+    if one.reason:
+        typer.echo(f"  {one.reason} ({one.by})")
+    also = one.recent.get("also", [])
+    if also:
+        typer.echo(f"  With it: {', '.join(also)}")
+
+
+@app.command()
+@complaining
+def acknowledge(number: Number, home: Home = None, by: By = None) -> None:
+    """Say that somebody knows."""
+    with opened(home) as workspace:
+        workspace.watching.acknowledge(number, by=somebody(by))
+    typer.echo(f"✓ Finding {number} is acknowledged.")
+
+
+@app.command()
+@complaining
+def mute(
+    number: Number,
+    reason: Annotated[str, typer.Option(help="Why.")],
+    until: Annotated[str, typer.Option(help="Until when, as 2026-06-01.")],
+    home: Home = None,
+    by: By = None,
+) -> None:
+    """Say nothing of it for a time, for a reason."""
+    moment = _moment(until, "--until")
+    assert moment is not None
+    with opened(home) as workspace:
+        workspace.watching.mute(number, reason=reason, until=moment, by=somebody(by))
+    typer.echo(f"✓ Finding {number} is muted until {moment:%Y-%m-%d %H:%M}Z.")
+
+
+@app.command()
+@complaining
+def resolve(
+    number: Number, reason: Annotated[str, typer.Option(help="Why.")], home: Home = None, by: By = None
+) -> None:
+    """Say that it is over; what goes on is found again."""
+    with opened(home) as workspace:
+        workspace.watching.resolve(number, reason=reason, by=somebody(by))
+    typer.echo(f"✓ Finding {number} is resolved.")
+
+
+def _moment(written: str | None, option: str) -> datetime | None:
+    if written is None:
+        return None
+    try:
+        found = datetime.fromisoformat(written)
+    except ValueError as error:
+        raise BadInput(f"{option} asks for a date or a moment, as 2026-05-01; found {written!r}.") from error
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _plain(one: Finding) -> dict[str, Any]:
+    import dataclasses
+
+    said = {name: value for name, value in dataclasses.asdict(one).items() if name != "recent"}
+    said["also"] = one.recent.get("also", [])
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in said.items()}

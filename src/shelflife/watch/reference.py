@@ -1,0 +1,89 @@
+"""What live rows are compared with: rows of a time that was good, or of a table."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from shelflife import tables as doors
+from shelflife.errors import BadInput
+from shelflife.events import ReferenceTaken
+from shelflife.ledger import append
+from shelflife.plan import Plan
+from shelflife.plan.words import written
+from shelflife.profile.reference import Reference
+from shelflife.store.database import Database
+from shelflife.store.tables import Tables
+from shelflife.tables.doors import quoted
+from shelflife.watch import state
+from shelflife.watch.columns import Columns
+
+
+def take(
+    database: Database, tables: Tables, plan: Plan, *, start: datetime | None, end: datetime | None, now: datetime,
+    by: str,
+) -> tuple[int, Reference]:  # fmt: skip
+    """Learn a reference from the rows that were observed from `start` to before `end`, with the outcomes known now.
+
+    Raises
+    ------
+    BadInput
+        Where there are no such rows.
+    """
+    system = plan.system
+    end = end or now
+    predictions, outcomes = tables.dataset(system, "predictions"), tables.dataset(system, "outcomes")
+    if predictions is None:
+        raise BadInput(f"No predictions of {system} were observed yet: a reference needs rows to be learnt from.")
+    columns = Columns.of(plan)
+    with tempfile.TemporaryDirectory(prefix="shelflife-") as folder:
+        path = Path(folder) / "rows.parquet"
+        with doors.doors.connection(Path(folder)) as connection:
+            chosen = _selected(connection, predictions, outcomes, columns)
+            within = "made.time < $end" + ("" if start is None else " AND made.time >= $start")
+            given: dict[str, Any] = {"end": end} if start is None else {"end": end, "start": start}
+            connection.execute(f"COPY ({chosen} WHERE {within}) TO '{path}' (FORMAT parquet)", given)
+        with doors.open_rows(path, time=columns.time, folder=Path(folder)) as rows:
+            if rows.rows == 0:
+                between = f" from {start:%Y-%m-%d}" if start is not None else ""
+                raise BadInput(f"There are no predictions of {system}{between} before {end:%Y-%m-%d %H:%M}.")
+            learnt = Reference.learn(
+                rows, time=columns.time, bucket=written(plan.watch.bucket), prediction=columns.prediction,
+                score=columns.scores, outcome=columns.outcome, segments=plan.model.segments, kinds=columns.inputs,
+                task=plan.model.task,
+            )  # fmt: skip
+    source = f"observed {'' if start is None else f'from {start:%Y-%m-%d} '}before {end:%Y-%m-%d %H:%M}"
+    with database.writing() as writing:
+        number, sha256 = state.add_reference(
+            writing, system, learnt, source=source, start=start, end=end.astimezone(UTC), at=now, by=by
+        )
+        count = int(learnt.profile.whole().rows.sum())
+        append(writing, ReferenceTaken(system, number, count, source, sha256), at=now, by=by)
+    return number, learnt
+
+
+def _selected(connection: Any, predictions: Any, outcomes: Any, columns: Columns) -> str:
+    """The query of predictions with what turned out true."""
+    connection.register("made", predictions)
+    inputs = predictions.schema.field("inputs").type
+    have = {inputs.field(i).name for i in range(inputs.num_fields)}
+    parts = [f"made.time AS {quoted(columns.time)}", f"made.prediction AS {quoted(columns.prediction)}"]
+    parts += [f"made.inputs.{quoted(name)} AS {quoted(name)}" for name in columns.inputs if name in have]
+    if len(columns.scores) == 1:
+        parts.append(f"made.score AS {quoted(columns.scores[0])}")
+    else:
+        score = predictions.schema.field("score").type if columns.scores else None
+        parts += [
+            f"made.score.{quoted(score.field(place).name)} AS {quoted(name)}"
+            for place, name in enumerate(columns.scores)
+            if score is not None
+        ]
+    if columns.outcome is None:
+        return f"SELECT {', '.join(parts)} FROM made"  # noqa: S608 - quoted
+    if outcomes is None:
+        raise BadInput("The plan names an outcome, and none was observed yet: a reference needs to know what was true.")
+    connection.register("truth", outcomes.to_table(columns=["id", "outcome"]))
+    parts.append(f"truth.outcome AS {quoted(columns.outcome)}")
+    return f"SELECT {', '.join(parts)} FROM made LEFT JOIN truth ON truth.id = made.id"  # noqa: S608 - quoted

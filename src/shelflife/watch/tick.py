@@ -1,0 +1,422 @@
+"""One look at one system: rows that are new, each counted once; streams against their limits; findings kept.
+
+All that a look does is written in one transaction, from how far rows were taken to the findings and their events. So
+whoever is killed on the way has done nothing, and the next look does it; and of two that look at once one is too late
+and leaves it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection, func, select
+
+from shelflife.check import findings as telling
+from shelflife.check.watching import Watched
+from shelflife.detect.detector import Alarm, Seen
+from shelflife.durations import MINUTE
+from shelflife.plan import Written
+from shelflife.profile.counts import Profile, merged
+from shelflife.profile.kernel import Kernel, start_of_buckets
+from shelflife.profile.layout import Layout
+from shelflife.store.database import Database
+from shelflife.store.schema import batches, delta_tables, volumes, watches
+from shelflife.store.tables import Tables
+from shelflife.watch import conditions, findings, state
+from shelflife.watch.columns import Columns
+from shelflife.watch.conditions import Facts
+from shelflife.watch.findings import Found
+from shelflife.watch.promised import Promised, together
+from shelflife.watch.rows import New, Reach, new
+from shelflife.watch.state import Watch
+
+_MICROSECOND = timedelta(microseconds=1)
+_TOGETHER = 3  # buckets apart that what has one cause may begin
+# Whoever did not look for longer than this does not know what should have come meanwhile.
+PAUSE = 10 * MINUTE * _MICROSECOND
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look did.
+
+    Attributes
+    ----------
+    buckets
+        How many were watched.
+    opened, resolved
+        Numbers of findings.
+    """
+
+    buckets: int
+    opened: tuple[int, ...]
+    resolved: tuple[int, ...]
+
+
+class Watcher:
+    """Looks at systems, and remembers what a reference promises between two looks.
+
+    Parameters
+    ----------
+    database, tables
+        Where rows and what is known of them are.
+    """
+
+    def __init__(self, database: Database, tables: Tables) -> None:
+        self._database, self._tables = database, tables
+        self._promised: dict[str, tuple[tuple[str, int], Promised]] = {}
+
+    def look(self, written: Written, number: int, *, applied: datetime, resumed: datetime, now: datetime) -> Look:
+        """Look at a system by its newest plan.
+
+        Parameters
+        ----------
+        written, number, applied
+            The plan, its number, and since when it counts.
+        resumed
+            Since when systems are looked at without a pause.
+        """
+        system = written.plan.system
+        with self._database.reading() as connection:
+            reference = state.reference_number(connection, system)
+            before = state.watch_of(connection, system) if reference is not None else None
+            facts = _facts(connection, self._tables, written, resumed=resumed, applied=applied, now=now)
+        judged = list(conditions.judged(written.plan, facts, now))
+        seen = None if reference is None else self._seen(written, reference, before, now)
+        with self._database.writing() as connection:
+            if seen is not None and _moved(connection, system, before):
+                return Look(0, (), ())  # somebody else has looked meanwhile
+            findings.unmute(connection, system, now)
+            told = [_of_condition(one, written) for one in judged if one.says is not None]
+            over: list[int] = []
+            if seen is not None:
+                told += seen.found
+                for of, profile in (("made", seen.made), ("known", seen.known)):
+                    state.add_profile(connection, seen.watch.reference, of, profile)
+                state.keep_watch(connection, system, seen.watch)
+                over += _ended(connection, system, seen, now)
+            together = _TOGETHER * written.plan.watch.bucket
+            opened = findings.tell(connection, system, told, plan=number, now=now, together=together)
+            kept = {one.key for one in judged if one.says is None}
+            for finding in findings.kept(connection, system=system):
+                if finding.key in kept:
+                    findings.resolve(connection, finding, reason="it is as promised again", now=now)
+                    over.append(finding.number)
+        return Look(0 if seen is None else seen.buckets, tuple(opened), tuple(over))
+
+    def _seen(self, written: Written, reference: int, before: Watch | None, now: datetime) -> _Seen | None:
+        """What the buckets that are over since the last look say; None where none is."""
+        plan = written.plan
+        promised = self._of(written, reference)
+        layout = promised.promise.reference.layout
+        length = layout.bucket or round(plan.watch.bucket / _MICROSECOND)
+        end = int(start_of_buckets(np.array([round(now.timestamp() * 1_000_000)]), length)[0])
+        with self._database.reading() as connection:
+            settled = _settled(connection, plan.system)
+            promise = _digest(written)
+            afresh = before is None or before.reference != reference or before.promise != promise
+            if afresh:
+                start = state.reference_end(connection, reference)
+                # A change of the plan begins where watching was; a new reference where its rows end.
+                if before is not None and before.reference == reference:
+                    before = dataclasses.replace(before, promise=promise, detector=promised.detector())
+                else:
+                    first = int(start_of_buckets(np.array([start]), length)[0]) if start is not None else end
+                    before = Watch(reference, promise, first, Reach(settled, first), None, promised.detector(), now)
+        assert before is not None
+        since, reach = before.reach, Reach(settled, max(end, before.reach.end))
+        if reach.end <= since.end and not afresh:
+            return None
+        columns = Columns.of(plan)
+        rows = new(self._tables, plan.system, columns, start=before.start, since=since, now=reach, waits=before.waits)
+        made, known = _count(layout, rows.made), _count(layout, rows.known)
+        used = _used(self._tables, plan.system, promised, since, reach, made, length)
+        return self._stepped(written, promised, before, reach, rows, made, known, used, afresh=afresh, now=now)
+
+    def _of(self, written: Written, reference: int) -> Promised:
+        held = self._promised.get(written.plan.system)
+        if held is not None and held[0] == (written.sha256, reference):
+            return held[1]
+        with self._database.reading() as connection:
+            made = Promised.of(written.plan, state.reference_profile(connection, reference))
+        self._promised[written.plan.system] = ((written.sha256, reference), made)
+        return made
+
+    def _stepped(
+        self, written: Written, promised: Promised, before: Watch, reach: Reach, rows: New, made: Profile,
+        known: Profile, used: dict[int, np.ndarray[Any, Any]], *, afresh: bool, now: datetime,
+    ) -> _Seen:  # fmt: skip
+        """The detector after the buckets that are over, and what it found."""
+        layout = promised.promise.reference.layout
+        length = layout.bucket or 1
+        first = before.reach.end
+        says = dict(promised.see(_late(made, first), _late(known, first), used))
+        detector = before.detector
+        origin = first - detector.buckets * length
+        alarms: list[Alarm] = []
+        over: list[dict[int, float]] = []
+        for bucket in range(first, reach.end, length):
+            seen = says.get(bucket) or promised.nothing()
+            detector, rung = detector.step(seen)
+            alarms += rung
+            over.append(_over(seen))
+        found: list[Found] = []
+        if alarms:
+            found = self._found(written, promised, before.reference, alarms, origin, reach, made, known)
+        watch = Watch(before.reference, before.promise, before.start, reach, rows.waits, detector, now)
+        return _Seen(watch, made, known, tuple(found), tuple(over), len(over), afresh)
+
+    def _found(
+        self, written: Written, promised: Promised, reference: int, alarms: list[Alarm], origin: int, reach: Reach,
+        made: Profile, known: Profile,
+    ) -> list[Found]:  # fmt: skip
+        """Alarms in words: the buckets from their onset on are looked at once more."""
+        layout = promised.promise.reference.layout
+        length = layout.bucket or 1
+        start = origin + min(int(alarm.onset.min()) for alarm in alarms) * length
+        with self._database.reading() as connection:
+            parts = [
+                state.profile_of(connection, layout, reference, of, start=start, end=reach.end)
+                for of in ("made", "known")
+            ]
+        parts = [
+            merged([part, fresh]).between(start, reach.end) for part, fresh in zip(parts, (made, known), strict=True)
+        ]
+        whole = together(*parts)
+        buckets = whole.whole().buckets
+        says = dict(promised.see(parts[0], parts[1]))
+        own = len(promised.promise.streams.streams)
+        seen = [says[int(bucket)] for bucket in buckets]
+        size = len(seen[0].rows) if seen else own
+        hits, rows, limit = (
+            np.array([getattr(one, name) for one in seen]).reshape(-1, size)[:, :own]
+            for name in ("hits", "rows", "limit")
+        )
+
+        def place(step: int) -> int:
+            return min(int(np.searchsorted(buckets, origin + step * length)), max(len(buckets) - 1, 0))
+
+        moved, used = [], []
+        for alarm in alarms:
+            rowwise = alarm.streams < own
+            used += [(alarm, at) for at in np.flatnonzero(~rowwise).tolist()]
+            if rowwise.any() and len(buckets):
+                moved.append(
+                    Alarm(
+                        place(alarm.bucket), alarm.streams[rowwise],
+                        np.array([place(int(step)) for step in alarm.onset[rowwise]], dtype=np.int64),
+                        alarm.log_evidence[rowwise], alarm.rows[rowwise], alarm.hits[rowwise],
+                    )
+                )  # fmt: skip
+        watched = Watched(tuple(moved), np.zeros(len(buckets)), hits, rows, limit, promised.detector())
+        named = telling.of_alarms(promised.promise, watched, whole, _when)
+        return [_of_alarm(one, written, promised, moved) for one in named] + [
+            _of_use(alarm, at, written, promised, origin, length) for alarm, at in used
+        ]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a look is to write of the rows that it took."""
+
+    watch: Watch
+    made: Profile
+    known: Profile
+    found: tuple[Found, ...]
+    over: tuple[dict[int, float], ...]
+    buckets: int
+    afresh: bool
+
+
+def _moved(connection: Connection, system: str, before: Watch | None) -> bool:
+    """Whether somebody has looked since `before` was read."""
+    row = connection.execute(
+        select(watches.c.batch, watches.c.end, watches.c.reference, watches.c.promise)
+        .where(watches.c.system == system)
+        .with_for_update()
+    ).one_or_none()
+    if row is None or before is None:
+        return row is not None or before is not None
+    return (row.batch, row.end, row.reference, row.promise) != (
+        before.reach.batch, before.reach.end, before.reference, before.promise,
+    )  # fmt: skip
+
+
+def _digest(written: Written) -> str:
+    """What of a plan the streams and their limits follow from; another owner changes none of them."""
+    said = [written.plan.watch.model_dump_json(), written.plan.model.model_dump_json()]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def _settled(connection: Connection, system: str) -> int:
+    """The last batch up to which all are in their tables."""
+    own = batches.c.system == system
+    waiting = connection.execute(select(func.min(batches.c.number)).where(own, batches.c.done.is_(None))).scalar()
+    last = connection.execute(select(func.max(batches.c.number)).where(own)).scalar() or 0
+    return int(last if waiting is None else waiting - 1)
+
+
+def _ended(connection: Connection, system: str, seen: _Seen, now: datetime) -> list[int]:
+    """Resolve the findings whose streams are within their limits again; their numbers."""
+    living = findings.kept(connection, system=system)
+    if seen.afresh:
+        # Their streams are no more; what still goes on is found again, by what is promised now.
+        gone = [one for one in living if one.recent.get("streams")]
+        for one in gone:
+            findings.resolve(connection, one, reason="what is promised has changed, and watching began afresh", now=now)
+        return [one.number for one in gone]
+    ended = []
+    for number, (recent, over) in findings.calm(living, iter(seen.over)).items():
+        findings.remember(connection, number, recent)
+        if over:
+            finding = next(one for one in living if one.number == number)
+            findings.resolve(connection, finding, reason="it is within its limit again", now=now)
+            ended.append(number)
+    return ended
+
+
+def _facts(
+    connection: Connection, tables: Tables, written: Written, *, resumed: datetime, applied: datetime, now: datetime
+) -> Facts:
+    plan = written.plan
+    newest, counts = {}, {}
+    longest = max(
+        (feed.expect_rows.per + feed.fresh_within for feed in plan.feeds.values() if feed.expect_rows), default=None
+    )
+    for row in connection.execute(select(delta_tables).where(delta_tables.c.system == plan.system)):
+        if row.newest is not None:
+            newest[row.kind] = _when(row.newest)
+        if longest is not None:
+            back = round((now - 2 * longest).timestamp() * 1_000_000)
+            query = select(volumes.c.hour, volumes.c.rows).where(
+                volumes.c.delta_table == row.number, volumes.c.hour >= back
+            )
+            counts[row.kind] = {_when(one.hour): int(one.rows) for one in connection.execute(query)}
+    return Facts(newest, counts, _figures(tables, plan.system) if plan.objective.kpis else {}, resumed, applied)
+
+
+def _figures(tables: Tables, system: str) -> dict[str, tuple[float, datetime]]:
+    """The newest figure of each KPI."""
+    found = tables.dataset(system, "kpis")
+    if found is None:
+        return {}
+    rows = found.to_table(columns=["kpi", "time", "value"]).sort_by("time")
+    return {row["kpi"]: (row["value"], row["time"]) for row in rows.to_pylist()}  # the last of each stays
+
+
+def _count(layout: Layout, rows: pa.Table) -> Profile:
+    return Kernel(layout).count(
+        rows.select([name for name in rows.column_names if name in layout.columns]).to_batches()
+    )
+
+
+def _late(profile: Profile, first: int) -> Profile:
+    """What came late is evidence of the first bucket that is new."""
+    buckets = np.unique(profile.buckets)
+    return profile.moved(buckets, np.maximum(buckets, first)) if len(buckets) and buckets[0] < first else profile
+
+
+def _used(
+    tables: Tables, system: str, promised: Promised, since: Reach, reach: Reach, made: Profile, length: int
+) -> dict[int, np.ndarray[Any, Any]]:
+    """By bucket: how many predictions, and how many of them were overridden, escalated."""
+    if not promised.uses:
+        return {}
+    found: dict[int, np.ndarray[Any, Any]] = {}
+
+    def at(bucket: int) -> np.ndarray[Any, Any]:
+        return found.setdefault(max(bucket, since.end), np.zeros(1 + len(promised.uses)))
+
+    whole = made.whole()
+    for bucket, rows in zip(whole.buckets.tolist(), whole.rows.tolist(), strict=True):
+        at(bucket)[0] += rows
+    said = tables.dataset(system, "feedback")
+    if said is not None:
+        rows = said.to_table(columns=["time", "what"], filter=reach.taken() & since.beyond())
+        buckets = start_of_buckets(rows["time"].cast(pa.int64()).to_numpy(), length)
+        for place, use in enumerate(promised.uses, start=1):
+            wanted = pc.equal(rows["what"], use.name.removesuffix("s")).to_numpy(zero_copy_only=False)
+            for bucket in buckets[wanted].tolist():
+                at(bucket)[place] += 1
+    return found
+
+
+def _over(seen: Seen) -> dict[int, float]:
+    """By stream that has rows: by how much its mean lies over its limit."""
+    there = np.flatnonzero(seen.rows > 0)
+    return {int(stream): float(seen.hits[stream] / seen.rows[stream] - seen.limit[stream]) for stream in there}
+
+
+def _when(microseconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(microseconds))
+
+
+def _of_condition(one: conditions.Judged, written: Written) -> Found:
+    assert one.says is not None
+    evidence = {} if one.observed is None else {"observed": one.observed}
+    return Found(one.code, one.key, one.says, one.promised, one.since, written.line(*one.place), evidence)
+
+
+_PLACES = {"SL1": ("watch", "quality"), "SL2": ("watch", "drift"), "SL3": ("watch", "performance")}
+
+
+def _of_alarm(one: Any, written: Written, promised: Promised, alarms: list[Alarm]) -> Found:
+    segments = promised.promise.reference.layout.segments
+    names = {f"{segment.column}={segment.value}": place for place, segment in enumerate(segments, start=1)}
+    key = (one.code, one.column, names.get(one.segment, 0))
+    streams = promised.promise.streams.streams
+    rung = {int(stream) for alarm in alarms for stream in alarm.streams}
+    own = tuple(sorted(stream for stream in rung if streams[stream].key == key))
+    evidence = {
+        name: getattr(one, name)
+        for name in ("observed", "reference", "limit", "log10_evidence", "rows", "column", "segment")
+    }
+    return Found(
+        code=one.code, key=_named(one.code, one.column, one.segment), says=one.says,
+        promised="" if one.limit is None else f"at most {one.limit:.4g}", since=one.since,
+        line=written.line(*_PLACES[one.code[:3]]), evidence=evidence, severity=one.severity, estimated=one.estimated,
+        streams=own, also=tuple(_named(one.code, column, one.segment) for column in one.also),
+        explained=_explained(one, promised.promise.reference.layout),
+    )  # fmt: skip
+
+
+def _explained(one: Any, layout: Layout) -> tuple[str, ...]:
+    """Keys of findings that say already what this one says; the rules are those of a check of one table."""
+    truth = layout.outcome.outcome if layout.outcome is not None else None
+    found: list[str] = []
+    if one.code == "SL202" and truth is not None and one.column == truth:
+        found += ["SL301", "SL303"]
+    elif one.code.startswith("SL2"):
+        found += [_named(code, one.column, None) for code in ("SL104", "SL105", "SL106")]
+    if one.code == "SL302":
+        found.append(_named("SL301", None, one.segment))
+    if one.code in {"SL301", "SL302"} and one.segment:
+        found += ["SL301", "SL302"]
+    return tuple(found)
+
+
+def _named(code: str, column: str | None, segment: str | None) -> str:
+    return " ".join(filter(None, (code, column, segment)))
+
+
+def _of_use(alarm: Alarm, at: int, written: Written, promised: Promised, origin: int, length: int) -> Found:
+    own = len(promised.promise.streams.streams)
+    use = promised.uses[int(alarm.streams[at]) - own]
+    since = _when(origin + int(alarm.onset[at]) * length)
+    share = float(alarm.hits[at] / max(alarm.rows[at], 1.0))
+    verb = {"overrides": "overridden", "escalations": "escalated"}[use.name]
+    return Found(
+        code=use.code, key=use.code, promised=f"at most {use.limit:.4g} of predictions are {verb}",
+        says=f"Since {since:%-d %B %Y}, {share:.1%} of predictions are {verb}; promised is at most {use.limit:.1%}.",
+        since=since, line=written.line("watch", "adoption", use.name), streams=(int(alarm.streams[at]),),
+        evidence={"observed": share, "limit": use.limit, "rows": int(alarm.rows[at]),
+                  "log10_evidence": float(alarm.log_evidence[at] / np.log(10.0))},
+    )  # fmt: skip
