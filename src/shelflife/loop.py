@@ -90,7 +90,7 @@ class Loop:
         done: list[Task] = []
         if not self._leads():
             return done
-        wanted = [task for plan in self._system.current_plans() for task in tasks_of(plan)]
+        wanted = [task for _, written in self._system.current_plans() for task in tasks_of(written.plan)]
         with self._system.database.reading() as connection:
             last = {(row.system, row.name): row.at for row in connection.execute(select(tasks))}
         for task in due(wanted, last, self._system.clock.now()):

@@ -23,7 +23,7 @@ from shelflife.observe.intake import Intake
 from shelflife.observe.keep import check_fits
 from shelflife.observe.rows import Read, from_json
 from shelflife.observe.shapes import RowKind, Shape, shape
-from shelflife.plan import Plan, Written, parse
+from shelflife.plan import Written, parse
 from shelflife.profile.reference import Reference
 from shelflife.store.database import Database
 from shelflife.store.schema import plans, systems
@@ -135,15 +135,15 @@ class System:
             self._plans[system, number] = parse(text, source=f"plan {number} of {system}")
         return self._plans[system, number]
 
-    def current_plans(self) -> list[Plan]:
-        """The newest plan of every system, by its name."""
+    def current_plans(self) -> list[tuple[int, Written]]:
+        """The newest plan of every system and its number, by the system's name."""
         newest = select(plans.c.system, func.max(plans.c.number).label("number")).group_by(plans.c.system).subquery()
         query = select(plans.c.system, plans.c.number, plans.c.text).join(
             newest, (plans.c.system == newest.c.system) & (plans.c.number == newest.c.number)
         )
         with self.database.reading() as connection:
             rows = connection.execute(query.order_by(plans.c.system)).all()
-        return [self._parsed(row.system, row.number, row.text).plan for row in rows]
+        return [(row.number, self._parsed(row.system, row.number, row.text)) for row in rows]
 
     def names(self) -> list[str]:
         """The systems that have a plan."""

@@ -15,7 +15,7 @@ from shelflife.events import TokenMade, TokenRevoked
 from shelflife.ledger import append
 from shelflife.store.schema import tokens
 
-ACTIONS = ("observe", "read")
+ACTIONS = ("observe", "read", "act")
 _BEGINNING = "sl"
 
 

@@ -12,8 +12,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from shelflife import __version__
-from shelflife.api import observations
+from shelflife.api import observations, reading
+from shelflife.api.access import Denied
 from shelflife.api.problems import Problem, problem
+from shelflife.errors import BadInput
 from shelflife.system import System
 
 
@@ -31,6 +33,8 @@ def create(system: System, **intake: Any) -> FastAPI:
         openapi_url="/api/v1/openapi.json", description="Keeps machine learning in production true to the business.",
     )  # fmt: skip
     app.state.system = system
+    app.include_router(reading.badges)
+    app.include_router(reading.router)  # before the one that takes any kind of row
     app.include_router(observations.router)
 
     @app.get("/health/live", tags=["health"], summary="The process runs.")
@@ -45,6 +49,15 @@ def create(system: System, **intake: Any) -> FastAPI:
             return problem(503, "not_ready", "The database does not answer.")
         return {"status": "ok"}
 
+    @app.exception_handler(Denied)
+    async def _denied(_: Request, error: Denied) -> JSONResponse:
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+        return problem(error.status, error.code, error.says, headers)
+
+    @app.exception_handler(BadInput)
+    async def _bad(_: Request, error: BadInput) -> JSONResponse:
+        return problem(404 if str(error).startswith("There is no ") else 422, "bad_input", str(error))
+
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
         return problem(error.status_code, _CODES.get(error.status_code, "error"), str(error.detail), error.headers)
@@ -58,4 +71,4 @@ def create(system: System, **intake: Any) -> FastAPI:
     return app
 
 
-_CODES = {404: "not_found", 405: "not_allowed"}
+_CODES = {400: "unreadable", 404: "not_found", 405: "not_allowed"}

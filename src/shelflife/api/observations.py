@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -14,12 +13,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from shelflife.api.access import Known
 from shelflife.api.problems import Problem, problem
 from shelflife.errors import BadInput
 from shelflife.observe.intake import Broken, Full, Intake, Receipt
 from shelflife.observe.rows import LONGEST_ID, from_arrow
 from shelflife.observe.shapes import FEEDBACK, RowKind, Shape
-from shelflife.tokens import Token
 
 router = APIRouter(prefix="/api/v1", tags=["observe"])
 
@@ -27,7 +26,6 @@ MOST_BYTES = 32_000_000
 MOST_ROWS = 200_000
 _ARROW = "application/vnd.apache.arrow.stream"
 _LARGE = 50_000  # bytes from which a body is read in a thread, so that small ones need not wait for it
-_TRUSTED = 1.0  # seconds for which a token or a plan that was looked up is taken as unchanged
 _TOLD = 1_000  # reasons that are told
 
 
@@ -97,13 +95,8 @@ async def observe(request: Request, system: str, kind: RowKind) -> Response:
 
     Sending the same rows again is safe: each id is kept once.
     """
-    known = _Known.of(request)
-    token = await known.token(request)
-    if token is None:
-        return problem(401, "no_token", "Send `Authorization: Bearer TOKEN`; `shelflife token create` makes one.",
-                       {"WWW-Authenticate": "Bearer"})  # fmt: skip
-    if not token.allows("observe", system):
-        return problem(403, "not_allowed", f"The token {token.name!r} may not send rows of {system!r}.")
+    known = Known.of(request)
+    await known.allowed(request, "observe", system)
     try:
         shape = await known.shape(system, kind)
     except BadInput as error:
@@ -197,42 +190,3 @@ def _rows(body: bytes) -> list[Any]:
 def _few(rows: int) -> None:
     if rows > MOST_ROWS:
         raise BadInput(f"At most {MOST_ROWS:,} rows can be sent at once; found {rows:,}. Send them in parts.")
-
-
-class _Known:
-    """Tokens and shapes that were looked up a moment ago, so that each row does not cost a query."""
-
-    def __init__(self, system: Any) -> None:
-        self._system = system
-        self._found: dict[Any, tuple[float, Any]] = {}
-
-    @classmethod
-    def of(cls, request: Request) -> _Known:
-        state = request.app.state
-        if not hasattr(state, "known"):
-            state.known = cls(state.system)
-        found: _Known = state.known
-        return found
-
-    async def token(self, request: Request) -> Token | None:
-        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not secret or len(secret) > 200:
-            return None
-        found: Token | None = await self._look(("token", secret), lambda: self._system.tokens.find(secret))
-        return found
-
-    async def shape(self, system: str, kind: RowKind) -> Shape:
-        found: Shape = await self._look((system, kind), lambda: self._system.shape(system, kind))
-        return found
-
-    async def _look(self, key: Any, look: Any) -> Any:
-        now = time.monotonic()
-        at, value = self._found.get(key, (-_TRUSTED, None))
-        if now - at < _TRUSTED:
-            return value
-        value = await run_in_threadpool(look)
-        if len(self._found) > 10_000:
-            self._found.clear()
-        if value is not None:  # what is not there is looked for again
-            self._found[key] = (now, value)
-        return value

@@ -14,6 +14,7 @@ from shelflife.cli.demo import demo
 from shelflife.cli.lifespan import lifespan
 from shelflife.cli.observe import observe, pull
 from shelflife.cli.profile import profile
+from shelflife.cli.status import status
 from shelflife.cli.up import up
 from shelflife.errors import ShelflifeError
 
@@ -52,6 +53,7 @@ app.command()(observe)
 app.command()(pull)
 app.command()(findings.reference)
 app.add_typer(findings.app, name="finding")
+app.command()(status)
 app.add_typer(token.app, name="token")
 app.add_typer(tables.app, name="tables")
 app.add_typer(ledger.app, name="ledger")

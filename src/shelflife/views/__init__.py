@@ -1,0 +1,1 @@
+"""What people see, as typed values: one module a subject, no HTML and no HTTP."""

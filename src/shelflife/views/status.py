@@ -1,0 +1,102 @@
+"""Every system at a glance: how fresh it is, and what departs from its plan."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+
+from shelflife.store.schema import delta_tables, references, watches
+from shelflife.system import System
+from shelflife.watch import freshness
+from shelflife.watch.findings import Finding
+from shelflife.watch.freshness import Freshness
+
+_WORST = {"stale": 0, "unknown": 1, "ageing": 2, "fresh": 3}
+
+
+@dataclass(frozen=True)
+class Status:
+    """One system.
+
+    Attributes
+    ----------
+    system, title, owner
+        Its name, what people call it, and who owns the outcome.
+    says
+        The one thing to know.
+    feeds, knowledge, model
+        How fresh each is.
+    pages, notes
+        How many findings live that page, and how many that note.
+    watched
+        The end of the last bucket that was watched.
+    plan, reference
+        Numbers.
+    """
+
+    system: str
+    title: str
+    owner: str | None
+    objective: str
+    says: str
+    feeds: Freshness
+    knowledge: Freshness
+    model: Freshness
+    pages: int
+    notes: int
+    watched: datetime | None
+    plan: int
+    reference: int | None
+
+    @property
+    def worst(self) -> tuple[int, int, int, str]:
+        """By which the worst comes first."""
+        return -self.pages, min(_WORST[self.model.state], _WORST[self.feeds.state]), -self.notes, self.system
+
+
+def statuses(system: System, only: str | None = None) -> list[Status]:
+    """All systems or one, the worst first; a handful of queries, however many there are.
+
+    Raises `BadInput` where there is no system `only`.
+    """
+    if only is not None:
+        system.check_known(only)
+    now = system.clock.now()
+    living: dict[str, list[Finding]] = defaultdict(list)
+    for finding in system.watching.findings(only):
+        living[finding.system].append(finding)
+    newest: dict[str, dict[str, datetime]] = defaultdict(dict)
+    with system.database.reading() as connection:
+        for row in connection.execute(select(delta_tables).where(delta_tables.c.newest.is_not(None))):
+            newest[row.system][row.kind] = _when(row.newest)
+        watched = {row.system: _when(row.end) for row in connection.execute(select(watches.c.system, watches.c.end))}
+        latest = select(references.c.system, func.max(references.c.number).label("number")).group_by(
+            references.c.system
+        )
+        referenced = {row.system: row.number for row in connection.execute(latest)}
+    found = []
+    for number, written in system.current_plans():
+        plan = written.plan
+        name = plan.system
+        if only not in (None, name):
+            continue
+        own = living[name]
+        model = freshness.of_model(plan, own, referenced=name in referenced, watched=watched.get(name), now=now)
+        feeds = freshness.of_feeds(plan, newest[name], own, now)
+        knowledge = Freshness("unknown", "Documents are not looked at yet.")
+        pages = [one for one in own if one.severity == "page" and one.state != "muted"]
+        found.append(
+            Status(
+                name, plan.title, plan.objective.owner, plan.objective.why, pages[-1].says if pages else model.reason,
+                feeds, knowledge, model, len(pages), len([one for one in own if one.severity == "note"]),
+                watched.get(name), number, referenced.get(name),
+            )
+        )  # fmt: skip
+    return sorted(found, key=lambda one: one.worst)
+
+
+def _when(microseconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(microseconds))
