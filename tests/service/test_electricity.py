@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,13 +15,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tests.service.conftest import serving
 
 from shelflife import plan
 from shelflife.drafting import draft
 from shelflife.system import System
 from shelflife.testing.clock import ManualClock
 from shelflife.workspace import Settings
-from tests.service.conftest import serving
 
 DAY = timedelta(days=1)
 A_DAY = 48  # rows
@@ -88,7 +89,7 @@ def stream(market: Any, home: Path, *, restart: int | None = None) -> list[tuple
                 system.watching.look(name)
 
     cuts = [YEAR, *([] if restart is None else [YEAR + restart]), YEAR + DAYS]
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         with serving(system) as (server, url):
             posted(server, url, range(start, end))
         system.close()
