@@ -280,6 +280,27 @@ def test_an_erased_id_is_nowhere_and_does_not_come_back(system: System) -> None:
     assert "secret-77" not in str([entry.body for entry in system.ledger.entries()])
 
 
+def test_an_id_that_is_erased_while_it_is_on_its_way_is_not_kept(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = system.tables.append
+    with system.intake(drain_every=3600) as intake:
+        intake.submit(NAME, "predictions", rows(system, ["in the log", "stays"])).result()
+        system.erase(NAME, "in the log", by="lead")
+        intake.drain()
+        assert kept(system) == ["stays"]
+
+        def erased_between(*given: Any) -> None:
+            system.erase(NAME, "claimed", by="lead")
+            append(*given)
+
+        intake.submit(NAME, "predictions", rows(system, ["claimed", "too"])).result()
+        monkeypatch.setattr(system.tables, "append", erased_between)
+        intake.drain()
+        monkeypatch.undo()
+    assert kept(system) == ["stays", "too"]
+
+
 def test_rows_older_than_the_plan_keeps_them_are_removed(system: System, clock: ManualClock) -> None:
     with system.intake(drain_every=3600) as intake:
         intake.submit(NAME, "predictions", rows(system, ["old"], time="2026-04-01T00:00:00Z")).result()

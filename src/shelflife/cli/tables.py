@@ -29,8 +29,12 @@ def compact(system: System, home: Home = None, by: By = None) -> None:
 def expire(system: System, home: Home = None, by: By = None) -> None:
     """Remove the rows that are older than the plan keeps them (`keep: 400d`)."""
     with opened(home) as workspace:
+        keep = workspace.plan(system).plan.keep
         gone = workspace.expire(system, by=somebody(by))
-    typer.echo(f"{gone:,} rows were removed.")
+    if keep is None:
+        typer.echo("Nothing was removed: the plan keeps rows for good. `keep: 400d` in it says otherwise.")
+    else:
+        typer.echo(f"{gone:,} rows were removed.")
 
 
 @app.command()

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-from sqlalchemy import Connection, CursorResult, Select, delete, select, text, update
+from sqlalchemy import Connection, CursorResult, Select, delete, select, text
 
-from shelflife.observe.shapes import RowKind
+from shelflife.observe.shapes import KINDS, RowKind
 from shelflife.store.schema import delta_tables, observed
 
 _LENGTH = 16  # bytes of a digest
@@ -64,11 +64,7 @@ def claim(
     """
     # In one order for all: two writers of the same ids do not wait for each other, and each page is written once.
     order = np.argsort(np.frombuffer(ids, ">u8")[::2].astype(np.uint64))
-    if connection.execute(_of(system).where(delta_tables.c.kind == kind)).one_or_none() is None:
-        connection.execute(
-            text("INSERT INTO delta_tables (system, kind) VALUES (:system, :kind) ON CONFLICT DO NOTHING"),
-            {"system": system, "kind": kind},
-        )
+    _number(connection, system, kind)
     added = _ask(
         connection, "INSERT INTO observed (delta_table, id, time, batch) SELECT {number}, id, time, :batch FROM"
         " ({given}) AS given WHERE true ON CONFLICT DO NOTHING",
@@ -114,11 +110,43 @@ def forget(connection: Connection, system: str, *, before: int) -> None:
 
 
 def erase(connection: Connection, system: str, id: str, *, batch: int) -> bytes:  # noqa: A002 - what it is called
-    """Keep of an id only that it was known, by its digest, which is answered."""
+    """Keep of an id only that it is known, by its digest, which is answered.
+
+    Also where it is not known yet: it may be on its way, and is not to be kept when it comes.
+    """
     found = digests([id]).tobytes()
-    mine = observed.c.delta_table.in_(_of(system)), observed.c.id == found
-    connection.execute(update(observed).where(*mine).values(batch=batch, time=None))
+    for kind in KINDS:
+        connection.execute(
+            text("INSERT INTO observed (delta_table, id, time, batch) VALUES (:number, :id, NULL, :batch)"
+                 " ON CONFLICT (delta_table, id) DO UPDATE SET time = NULL, batch = excluded.batch"),
+            {"number": _number(connection, system, kind), "id": found, "batch": batch},
+        )  # fmt: skip
     return found
+
+
+def taken_back(
+    connection: Connection, system: str, kind: RowKind, batch: int, ids: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """The places of those ids that a batch had claimed and that are no longer its own: they were erased meanwhile."""
+    rows = _ask(
+        connection, "SELECT place FROM ({given}) AS given JOIN observed ON observed.id = given.id AND"
+        " observed.delta_table = {number} WHERE observed.batch <> :batch",
+        system, kind, ids, batch=batch,
+    )  # fmt: skip
+    return np.array(rows.scalars().all(), dtype=np.int64)
+
+
+def _number(connection: Connection, system: str, kind: RowKind) -> int:
+    """The number of a table, which is given where it has none yet."""
+    query = select(delta_tables.c.number).where(delta_tables.c.system == system, delta_tables.c.kind == kind)
+    found = connection.execute(query).scalar()
+    if found is None:
+        connection.execute(
+            text("INSERT INTO delta_tables (system, kind) VALUES (:system, :kind) ON CONFLICT DO NOTHING"),
+            {"system": system, "kind": kind},
+        )
+        found = connection.execute(query).scalar_one()
+    return int(found)
 
 
 def _of(system: str) -> Select[tuple[int]]:

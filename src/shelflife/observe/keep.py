@@ -8,7 +8,7 @@ with the same source does the steps again, and each finds what was done before.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -16,12 +16,15 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, insert, select, text, update
 
 from shelflife.errors import BadInput
+from shelflife.events import IdErased
 from shelflife.observe import ids
 from shelflife.observe.shapes import KINDS, MOMENT, RowKind, shape
 from shelflife.plan import Plan
 from shelflife.store.database import Database
-from shelflife.store.schema import batches, delta_tables
+from shelflife.store.schema import batches, delta_tables, ledger
 from shelflife.store.tables import Tables
+
+_SKEW = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,10 @@ def keep(
     if len(fresh) and not (redo and tables.has_batch(system, kind, batch.number)):
         tables.append(system, kind, _stamped(database, fresh, digests[mine], system, kind, batch.number, now))
     with database.writing() as connection:
+        if _erased_since(connection, system, batch.started):
+            # It was claimed before somebody erased it, and written after: what was found then was not yet there.
+            gone = fresh["id"].take(pa.array(ids.taken_back(connection, system, kind, batch.number, digests[mine])))
+            tables.erase(system, kind, gone.to_pylist())
         connection.execute(update(batches).where(batches.c.number == batch.number).values(done=now, rows=len(fresh)))
         _tally(connection, system, kind, fresh["time"])
     return Kept(batch.number, len(fresh), len(rows) - len(fresh))
@@ -104,6 +111,14 @@ def _begun(database: Database, source: str, system: str, kind: RowKind, rows: in
             insert(batches).values(source=source, system=system, kind=kind, rows=rows, started=now, done=None)
         )
         return connection.execute(select(batches).where(*which)).one(), False
+
+
+def _erased_since(connection: Connection, system: str, moment: datetime) -> bool:
+    """Whether an id of a system was erased since a moment; clocks of machines may differ by some minutes."""
+    query = select(ledger.c.number).where(
+        ledger.c.system == system, ledger.c.kind == IdErased.kind, ledger.c.at >= moment - _SKEW
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def _tally(connection: Connection, system: str, kind: RowKind, times: pa.ChunkedArray) -> None:

@@ -10,7 +10,7 @@ from shelflife.observe import ids
 from shelflife.observe.shapes import KINDS
 from shelflife.plan import Plan
 from shelflife.store.database import Database
-from shelflife.store.tables import Tables, moment, quoted
+from shelflife.store.tables import Tables, moment
 
 ERASED = 0  # the batch of an id that was erased: it is known, and is not kept again
 _READERS = timedelta(hours=1)  # how long a reader may take who has begun with files that are now replaced
@@ -52,14 +52,10 @@ def erase(database: Database, tables: Tables, system: str, id: str, *, now: date
 
     Its digest stays, so that a file that is read again, or a connector, does not bring it back.
     """
-    gone = 0
-    for kind in KINDS:
-        names = "id" if kind != "feedback" else "prediction_id"
-        predicate = f"{names} = {quoted(id)}" if kind != "feedback" else f"id = {quoted(id)} OR {names} = {quoted(id)}"
-        gone += tables.delete(system, kind, predicate)
-        # Files of versions before still hold it; they go at once.
-        tables.vacuum(system, kind, keep=timedelta(0))
     with database.writing() as connection:
+        # First of all: whatever of it is on its way is not kept from now on.
         digest = ids.erase(connection, system, id, batch=ERASED)
+    gone = sum(tables.erase(system, kind, [id]) for kind in KINDS)
+    with database.writing() as connection:
         append(connection, IdErased(system, digest.hex(), gone), at=now, by=by)
     return gone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,18 @@ class Tables:
         done: list[Any] = []
         self._tried(lambda: done.append(self.open(system, kind).delete(predicate)))
         return int(done[-1].get("num_deleted_rows") or 0)
+
+    def erase(self, system: str, kind: str, ids: Sequence[str]) -> int:
+        """Remove all rows of some ids, and feedback about them, from every version; how many."""
+        if not ids:
+            return 0
+        some = ", ".join(map(quoted, ids))
+        gone = self.delete(system, kind, f"id IN ({some})")
+        if kind == "feedback":
+            gone += self.delete(system, kind, f"prediction_id IN ({some})")
+        # Files of versions before still hold them.
+        self.vacuum(system, kind, keep=timedelta(0))
+        return gone
 
     def vacuum(self, system: str, kind: str, *, keep: timedelta) -> int:
         """Remove files that no version of the last `keep` needs; how many."""
