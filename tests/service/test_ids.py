@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from shelflife.observe import ids
 from shelflife.system import System
@@ -54,3 +57,29 @@ def test_what_is_forgotten_can_come_again_and_what_is_erased_cannot(system: Syst
     with system.database.writing() as connection:
         assert ids.claim(connection, NAME, KIND, 2, digests, np.array([10, 20, 20])).tolist() == [0]
         assert ids.times(connection, NAME, KIND, digests) == [10, 20, None]
+
+
+def test_no_question_goes_through_all_that_was_observed(system: System) -> None:
+    """Each id is looked up; on SQLite the plan of every question says so."""
+    if not system.database.is_sqlite:
+        pytest.skip("PostgreSQL plans by how many rows there are")
+    asked: list[tuple[str, Any]] = []
+
+    def note(*given_: Any) -> None:
+        asked.append((given_[2], given_[3]))
+
+    digests = ids.digests([str(n) for n in range(50)])
+    event.listen(system.database.engine, "before_cursor_execute", note)
+    with system.database.writing() as connection:
+        for batch in (1, 2):
+            ids.claim(connection, NAME, KIND, batch, digests, np.arange(50))
+        ids.known(connection, NAME, KIND, digests)
+        ids.times(connection, NAME, KIND, digests)
+        ids.taken_back(connection, NAME, KIND, 1, digests)
+    event.remove(system.database.engine, "before_cursor_execute", note)
+    questions = [(said, given_) for said, given_ in asked if "observed" in said]
+    assert len(questions) == 6
+    with system.database.reading() as connection:
+        for said, given_ in questions:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", given_).all()
+            assert not [row for row in plan if "SCAN observed" in row[-1]], plan

@@ -23,6 +23,9 @@ _LENGTH = 16  # bytes of a digest
 DIGEST = np.dtype((np.void, _LENGTH))
 _MANY = 5_000  # ids from which starting a query engine is quicker than calling a function for each
 
+# A CROSS JOIN keeps SQLite to this order: it would else go through all that was observed, and look each up in what was
+# handed in, which has no index.
+
 # The ids that were handed in, with their time, and their place among them from 0.
 _GIVEN = {
     "sqlite": "SELECT substr(:ids, key * 16 + 1, 16) AS id, value AS time, key AS place FROM json_each(:times)",
@@ -73,8 +76,8 @@ def claim(
     if added.rowcount == len(ids):
         return np.arange(len(ids))
     rows = _ask(
-        connection, "SELECT place FROM ({given}) AS given JOIN observed ON observed.id = given.id AND"
-        " observed.delta_table = {number} WHERE observed.batch = :batch ORDER BY place",
+        connection, "SELECT place FROM ({given}) AS given CROSS JOIN observed WHERE observed.id = given.id AND"
+        " observed.delta_table = {number} AND observed.batch = :batch ORDER BY place",
         system, kind, ids, batch=batch,
     )  # fmt: skip
     mine = np.array(rows.scalars().all(), dtype=np.int64)
@@ -94,7 +97,7 @@ def known(connection: Connection, system: str, kind: RowKind, ids: np.ndarray[An
 def times(connection: Connection, system: str, kind: RowKind, ids: np.ndarray[Any, Any]) -> list[int | None]:
     """The time of each id, in microseconds since 1970; None where it was not observed."""
     rows = _ask(
-        connection, "SELECT place, observed.time AS time FROM ({given}) AS given JOIN observed ON"
+        connection, "SELECT place, observed.time AS time FROM ({given}) AS given CROSS JOIN observed WHERE"
         " observed.id = given.id AND observed.delta_table = {number}",
         system, kind, ids,
     )  # fmt: skip
@@ -129,8 +132,8 @@ def taken_back(
 ) -> np.ndarray[Any, Any]:
     """The places of those ids that a batch had claimed and that are no longer its own: they were erased meanwhile."""
     rows = _ask(
-        connection, "SELECT place FROM ({given}) AS given JOIN observed ON observed.id = given.id AND"
-        " observed.delta_table = {number} WHERE observed.batch <> :batch",
+        connection, "SELECT place FROM ({given}) AS given CROSS JOIN observed WHERE observed.id = given.id AND"
+        " observed.delta_table = {number} AND observed.batch <> :batch",
         system, kind, ids, batch=batch,
     )  # fmt: skip
     return np.array(rows.scalars().all(), dtype=np.int64)
