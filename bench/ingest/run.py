@@ -154,7 +154,9 @@ def main() -> None:
         pq.write_table(table, Path(made) / "rows.parquet")
         pq.write_table(pa.table({"id": table["id"], "outcome": table["prediction"]}), Path(made) / "true.parquet")
         for name, kind, file in (
-            ("Parquet", "predictions", "rows"), ("their outcomes", "outcomes", "true"), ("the same again", "predictions", "rows"),
+            ("Parquet", "predictions", "rows"),
+            ("their outcomes", "outcomes", "true"),
+            ("the same again", "predictions", "rows"),
         ):  # fmt: skip
             command = [sys.executable, "-m", "shelflife", "observe", kind, str(Path(made) / f"{file}.parquet"),
                        "--system", "bench", "--workspace", str(home)]  # fmt: skip
