@@ -50,7 +50,7 @@ def make(
     actions = tuple(dict.fromkeys(may))
     for action in actions:
         if action not in ACTIONS:
-            raise BadInput(f"A token may {' or '.join(ACTIONS)}; found {action!r}. {nearest(action, ACTIONS)}")
+            raise BadInput(f"What a token may: {', '.join(ACTIONS)}; found {action!r}. {nearest(action, ACTIONS)}")
     if not actions:
         raise BadInput(f"A token that may do nothing is of no use; say what it may: {', '.join(ACTIONS)}.")
     only = None if systems is None else tuple(dict.fromkeys(systems))
