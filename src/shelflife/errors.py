@@ -4,6 +4,8 @@
     ├── BadInput            what was given cannot be used                 exit 2
     │   ├── PlanError       a plan is not valid (shelflife.plan)
     │   └── TrainerFailed   the user's trainer raised or returned nonsense
+    ├── Denied              they may not (shelflife.rights)
+    ├── NotSignedIn         password or link are wrong (shelflife.accounts)
     └── NotEnoughHistory    the input is fine but too short to answer     exit 3
 
 A message says what was asked, what was found and what to do; ``exit_code`` is what a command ends with.

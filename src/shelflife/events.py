@@ -67,6 +67,84 @@ class TokenRevoked(Event):
 
 
 @dataclass(frozen=True)
+class AccountMade(Event):
+    """Somebody may come in once they have chosen a password."""
+
+    kind: ClassVar[str] = "account.made"
+    account: str
+    role: str
+    email: str | None
+
+
+@dataclass(frozen=True)
+class AccountChanged(Event):
+    """An account has another role or e-mail address."""
+
+    kind: ClassVar[str] = "account.changed"
+    account: str
+    role: str
+    email: str | None
+
+
+@dataclass(frozen=True)
+class AccountClosed(Event):
+    """An account may come in no more."""
+
+    kind: ClassVar[str] = "account.closed"
+    account: str
+
+
+@dataclass(frozen=True)
+class LinkMade(Event):
+    """A link was made by which an account (None: the first of all) chooses a password, once."""
+
+    kind: ClassVar[str] = "link.made"
+    account: str | None
+    expires: datetime
+
+
+@dataclass(frozen=True)
+class PasswordChosen(Event):
+    """An account has a new password; its sessions are over."""
+
+    kind: ClassVar[str] = "password.chosen"
+    account: str
+
+
+@dataclass(frozen=True)
+class SignedIn(Event):
+    """Somebody signed in, from an address."""
+
+    kind: ClassVar[str] = "signed.in"
+    address: str
+
+
+@dataclass(frozen=True)
+class SignedOut(Event):
+    """Somebody signed out."""
+
+    kind: ClassVar[str] = "signed.out"
+
+
+@dataclass(frozen=True)
+class SignInFailed(Event):
+    """A name and a password did not belong together."""
+
+    kind: ClassVar[str] = "signed.wrong"
+    address: str
+
+
+@dataclass(frozen=True)
+class AccessDenied(Event):
+    """Somebody asked for what they may not; the same within a minute is told once."""
+
+    kind: ClassVar[str] = "access.denied"
+    system: str | None
+    action: str
+    asked: str
+
+
+@dataclass(frozen=True)
 class RowsObserved(Event):
     """Rows were read from a file or fetched by a connector; those that are sent to us go without an event each."""
 

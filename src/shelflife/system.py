@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import func, insert, select
 
-from shelflife import __version__, ledger, tokens
+from shelflife import __version__, accounts, ledger, tokens
+from shelflife.accounts import Account
 from shelflife.clock import Clock, SystemClock
 from shelflife.errors import BadInput, nearest
-from shelflife.events import PlanApplied, WorkspaceMade
+from shelflife.events import AccessDenied, PlanApplied, WorkspaceMade
 from shelflife.ledger import Entry, Verified
 from shelflife.observe import files, retain, snapshots
 from shelflife.observe import pull as pulling
@@ -25,6 +26,7 @@ from shelflife.observe.rows import Read, from_json
 from shelflife.observe.shapes import RowKind, Shape, shape
 from shelflife.plan import Written, parse
 from shelflife.profile.reference import Reference
+from shelflife.rights import OF_PEOPLE, Denied, Unknown
 from shelflife.store.database import Database
 from shelflife.store.schema import plans, systems
 from shelflife.store.tables import Tables
@@ -33,6 +35,8 @@ from shelflife.watch import findings, reference
 from shelflife.watch.findings import Finding
 from shelflife.watch.tick import Look, Watcher
 from shelflife.workspace import Settings
+
+_DENIED = timedelta(minutes=1)  # in which the same denial is recorded once
 
 
 class System:
@@ -52,7 +56,6 @@ class System:
         self.settings = settings
         self.clock = clock or SystemClock()
         self._plans: dict[tuple[str, int], Written] = {}
-        self._watching: Watching | None = None
         there = settings.home.is_dir()
         if not there and not make:
             raise BadInput(f"There is no workspace {str(settings.home)!r}. `shelflife plan apply` makes one.")
@@ -60,26 +63,11 @@ class System:
         self.database = Database(settings.database_url)
         self.tables = Tables(settings.tables_root, settings.table_options)
         self.database.migrate()
+        self.accounts, self.tokens = Accounts(self), Tokens(self)
+        self.watching, self.ledger = Watching(self), Ledger(self)
         with self.database.writing() as connection:
             if ledger.latest(connection) == 0:
                 ledger.append(connection, WorkspaceMade(__version__), at=self.clock.now(), by="shelflife")
-
-    @property
-    def tokens(self) -> Tokens:
-        """Tokens: made, found, taken back."""
-        return Tokens(self)
-
-    @property
-    def watching(self) -> Watching:
-        """Whether systems are still as promised."""
-        if self._watching is None:
-            self._watching = Watching(self)  # which remembers what references promise
-        return self._watching
-
-    @property
-    def ledger(self) -> Ledger:
-        """What happened."""
-        return Ledger(self)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -271,6 +259,81 @@ class Watching:
             findings.resolve(connection, found, reason=reason, now=self._system.clock.now(), by=by)
 
 
+class Accounts:
+    """People: accounts, links, sessions."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def make(self, name: str, *, role: str, email: str | None = None, by: str) -> tuple[Account, str]:
+        """A new account, and the secret of the link by which it chooses a password."""
+        with self._system.database.writing() as connection:
+            made = accounts.make(connection, name=name, role=role, email=email, now=self._now(), by=by)
+            return made, accounts.invite(connection, name, now=self._now(), by=by)
+
+    def invite(self, name: str, *, by: str) -> str:
+        """The secret of a new link by which an account chooses a password."""
+        with self._system.database.writing() as connection:
+            return accounts.invite(connection, name, now=self._now(), by=by)
+
+    def first(self) -> str | None:
+        """The secret of the link by which the first account is made, where nobody can sign in yet."""
+        with self._system.database.writing() as connection:
+            if accounts.any_open(connection):
+                return None
+            return accounts.invite(connection, None, lasts=accounts.FIRST_LINK, now=self._now(), by="shelflife")
+
+    def invited(self, secret: str) -> tuple[bool, str | None]:
+        """Whether a link counts, and for whom."""
+        with self._system.database.reading() as connection:
+            return accounts.invited(connection, secret, self._now())
+
+    def choose(
+        self, secret: str, password: str, *, again: str | None = None, name: str | None = None
+    ) -> Account:  # fmt: skip
+        """Use a link up: choose a password, typed twice."""
+        if again is not None and again != password:
+            raise BadInput("The two passwords differ.")
+        return accounts.choose(self._system.database, secret, password, name=name, now=self._now())
+
+    def sign_in(self, name: str, password: str, *, address: str) -> tuple[str, Account]:
+        """A new session's secret."""
+        return accounts.sign_in(self._system.database, name, password, address=address, now=self._now())
+
+    def of_session(self, secret: str) -> Account | None:
+        """Who is signed in."""
+        with self._system.database.reading() as connection:
+            return accounts.of_session(connection, secret, self._now())
+
+    def sign_out(self, secret: str) -> None:
+        """End a session."""
+        with self._system.database.writing() as connection:
+            accounts.sign_out(connection, secret, self._now())
+
+    def every(self) -> list[Account]:
+        """All accounts."""
+        with self._system.database.reading() as connection:
+            return accounts.every(connection)
+
+    def change(self, name: str, *, role: str | None = None, email: str | None = None, by: str) -> Account:
+        """Another role or address."""
+        with self._system.database.writing() as connection:
+            return accounts.change(connection, name, role=role, email=email, now=self._now(), by=by)
+
+    def shut(self, name: str, *, by: str) -> None:
+        """Let an account in no more."""
+        with self._system.database.writing() as connection:
+            accounts.close(connection, name, now=self._now(), by=by)
+
+    def role(self, account: Account, system: str) -> str:
+        """The role of an account in a system."""
+        people = self._system.plan(system).plan.people.values()
+        return accounts.role_in(account, [(person.email, OF_PEOPLE[person.role]) for person in people])
+
+    def _now(self) -> datetime:
+        return self._system.clock.now()
+
+
 class Tokens:
     """The tokens by which programs come in."""
 
@@ -309,6 +372,21 @@ class Ledger:
 
     def __init__(self, system: System) -> None:
         self._system = system
+        self._denials: dict[tuple[str | None, ...], datetime] = {}
+
+    def denied(self, denied: Denied, asked: str) -> None:
+        """Record that somebody asked for what they may not; the same within a minute once."""
+        now = self._system.clock.now()
+        # Whoever is not known may ask for anything, and is one.
+        key = (denied.by,) if isinstance(denied, Unknown) else (denied.by, denied.action, denied.system)
+        if denied.by is None or now - self._denials.get(key, now - _DENIED) < _DENIED:
+            return
+        if len(self._denials) > 1_000:
+            self._denials.clear()
+        self._denials[key] = now
+        with self._system.database.writing() as connection:
+            event = AccessDenied(denied.system, denied.action, asked[:200])
+            ledger.append(connection, event, at=now, by=denied.by)
 
     def entries(self, **which: Any) -> list[Entry]:
         """Events, in order."""

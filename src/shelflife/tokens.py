@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Row, insert, select, update
 from shelflife.errors import BadInput, nearest
 from shelflife.events import TokenMade, TokenRevoked
 from shelflife.ledger import append
+from shelflife.rights import OF_TOKENS
 from shelflife.store.schema import tokens
 
-ACTIONS = ("observe", "read", "act")
 _BEGINNING = "sl"
 
 
@@ -49,10 +49,10 @@ def make(
     """
     actions = tuple(dict.fromkeys(may))
     for action in actions:
-        if action not in ACTIONS:
-            raise BadInput(f"What a token may: {', '.join(ACTIONS)}; found {action!r}. {nearest(action, ACTIONS)}")
+        if action not in OF_TOKENS:
+            raise BadInput(f"What a token may: {', '.join(OF_TOKENS)}; found {action!r}. {nearest(action, OF_TOKENS)}")
     if not actions:
-        raise BadInput(f"A token that may do nothing is of no use; say what it may: {', '.join(ACTIONS)}.")
+        raise BadInput(f"A token that may do nothing is of no use; say what it may: {', '.join(OF_TOKENS)}.")
     only = None if systems is None else tuple(dict.fromkeys(systems))
     made = Token(secrets.token_hex(6), name, actions, only, now, now + lasts if lasts is not None else None, None)
     secret = f"{_BEGINNING}_{made.id}_{secrets.token_urlsafe(32)}"

@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 
 from shelflife import plan
-from shelflife.api.app import create
+from shelflife.server import create
 from shelflife.system import System
 from shelflife.testing.clock import ManualClock
 from shelflife.workspace import Settings

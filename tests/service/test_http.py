@@ -82,7 +82,7 @@ def test_who_may_not_is_told(client: httpx.Client, system: System) -> None:
     assert error(client.post("/api/v1/systems/parcel-delay/guesses", json=[])) == (422, "invalid")
     assert error(client.post(PATH, content=b"", headers={"content-type": "text/csv"})) == (415, "media_type")
     assert error(client.get(PATH)) == (405, "not_allowed")
-    assert error(client.get("/nothing")) == (404, "not_found")
+    assert error(client.get("/api/v1/nothing/there")) == (404, "not_found")
 
 
 def test_a_large_batch_with_one_bad_row_loses_no_other(client: httpx.Client, system: System) -> None:

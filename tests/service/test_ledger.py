@@ -153,7 +153,7 @@ def test_tokens_count_until_they_are_revoked_or_expire(system: System, clock: Ma
     assert system.tokens.find(other) is None
     with pytest.raises(BadInput, match=r"no token .* that still counts"):
         system.tokens.revoke(token.id, by="lead")
-    with pytest.raises(BadInput, match="What a token may: observe, read, act; found 'rule'"):
+    with pytest.raises(BadInput, match="What a token may: observe, read, act, decide; found 'rule'"):
         system.tokens.make("ci", ["rule"], by="lead")
     with pytest.raises(BadInput, match="There is no system 'parcel'"):
         system.tokens.make("ci", ["read"], only=["parcel"], by="lead")

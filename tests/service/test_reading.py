@@ -42,7 +42,7 @@ def told(system: System) -> list[int]:
 
 @pytest.fixture
 def client(service: tuple[str, str], system: System) -> Iterator[httpx.Client]:
-    secret, _ = system.tokens.make("reader", ["read", "act"], by="lead")
+    secret, _ = system.tokens.make("reader", ["read", "act", "decide"], by="lead")
     with httpx.Client(base_url=service[0], headers={"Authorization": f"Bearer {secret}"}) as found:
         yield found
 

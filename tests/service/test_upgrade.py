@@ -31,6 +31,7 @@ def make(archive: Path) -> None:
         system = System(Settings(home=home), ManualClock(NOW))
         system.apply(plan.parse(plans.text()), by="lead", because="first")
         system.tokens.make("job", ["observe"], by="lead")
+        system.accounts.make("mara", role="owner", by="lead")
         shape = system.shape(NAME, "predictions")
         rows = [{"id": f"t{n}", "time": "2026-05-01T10:00:00Z", "inputs": {"age": n}} for n in range(5)]
         with system.intake(drain_every=3600) as intake:

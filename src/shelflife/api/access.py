@@ -9,17 +9,10 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from shelflife.observe.shapes import RowKind, Shape
+from shelflife.rights import ACTIONS, Denied, Unknown
 from shelflife.tokens import Token
 
 _TRUSTED = 1.0  # seconds for which a token or a plan that was looked up is taken as unchanged
-
-
-class Denied(Exception):
-    """A request that may not be answered, and how it is to be told."""
-
-    def __init__(self, status: int, code: str, says: str) -> None:
-        super().__init__(says)
-        self.status, self.code, self.says = status, code, says
 
 
 class Known:
@@ -42,11 +35,14 @@ class Known:
         """The token of a request; raises `Denied` where there is none, or it may not do that."""
         token = await self._token(request)
         if token is None:
-            raise Denied(401, "no_token", "Send `Authorization: Bearer TOKEN`; `shelflife token create` makes one.")
+            says = "Send `Authorization: Bearer TOKEN`; `shelflife token create` makes one."
+            # Who shows nothing was only asked who they are.
+            by = "unknown token" if request.headers.get("authorization") else None
+            raise Unknown(says, by=by, action=action, system=system)
         if not token.allows(action, system):
             of = f" of {system!r}" if system is not None else ""
-            doing = {"observe": "send rows", "read": "read", "act": "decide on findings"}[action]
-            raise Denied(403, "not_allowed", f"The token {token.name!r} may not {doing}{of}.")
+            says = f"The token {token.name!r} may not {ACTIONS[action]}{of}."
+            raise Denied(says, by=f"token {token.name}", action=action, system=system)
         return token
 
     async def shape(self, system: str, kind: RowKind) -> Shape:

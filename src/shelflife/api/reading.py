@@ -11,9 +11,10 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from shelflife.api.access import Denied, Known
+from shelflife.api.access import Known
 from shelflife.api.problems import Problem
 from shelflife.look import label
+from shelflife.rights import Denied
 from shelflife.system import System
 from shelflife.views import status
 from shelflife.watch import findings
@@ -155,7 +156,7 @@ async def acknowledge(request: Request, number: Number) -> Finding:
 @router.post("/findings/{number}/mute", summary="Say nothing of it for a time.", **_ASKS)
 async def mute(request: Request, body: Muted, number: Number) -> Finding:
     """Mute a finding until a time, for a reason."""
-    _, by = await _found(request, number, "act")
+    _, by = await _found(request, number, "decide")
     watching = _system(request).watching
     await run_in_threadpool(watching.mute, number, reason=body.reason, until=body.until, by=by)
     return _finding(await run_in_threadpool(watching.finding, number))
@@ -164,7 +165,7 @@ async def mute(request: Request, body: Muted, number: Number) -> Finding:
 @router.post("/findings/{number}/resolve", summary="It is over.", **_ASKS)
 async def resolve(request: Request, body: Resolved, number: Number) -> Finding:
     """Say that a finding is over; what goes on is found again."""
-    _, by = await _found(request, number, "act")
+    _, by = await _found(request, number, "decide")
     watching = _system(request).watching
     await run_in_threadpool(watching.resolve, number, reason=body.reason, by=by)
     return _finding(await run_in_threadpool(watching.finding, number))
@@ -193,7 +194,8 @@ async def _found(request: Request, number: int, action: str) -> tuple[findings.F
     token = await Known.of(request).allowed(request, action, None)
     found = await run_in_threadpool(_system(request).watching.finding, number)
     if not token.allows(action, found.system):
-        raise Denied(403, "not_allowed", f"The token {token.name!r} may not do that with finding {number}.")
+        says = f"The token {token.name!r} may not do that with finding {number}."
+        raise Denied(says, by=f"token {token.name}", action=action, system=found.system)
     return found, f"token {token.name}"
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shelflife import __version__
-from shelflife.cli import findings, ledger, plan, tables, token
+from shelflife.cli import account, findings, ledger, plan, tables, token
 from shelflife.cli.check import check
 from shelflife.cli.demo import demo
 from shelflife.cli.lifespan import lifespan
@@ -54,6 +54,7 @@ app.command()(pull)
 app.command()(findings.reference)
 app.add_typer(findings.app, name="finding")
 app.command()(status)
+app.add_typer(account.app, name="account")
 app.add_typer(token.app, name="token")
 app.add_typer(tables.app, name="tables")
 app.add_typer(ledger.app, name="ledger")

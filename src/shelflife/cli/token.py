@@ -18,7 +18,9 @@ _what = panel("What it may")
 @complaining
 def create(
     name: Annotated[str, typer.Argument(help="What it is for, as people will find it again.")],
-    may: Annotated[str, _what("observe (send rows), read; several with commas.")] = "observe",
+    may: Annotated[
+        str, _what("observe (send rows), read, act (acknowledge), decide (mute, resolve); several with commas.")
+    ] = "observe",
     system: Annotated[str | None, _what("Only for these systems, with commas; for all by default.")] = None,
     lasts: Annotated[str | None, _what("How long, as 90d; until it is revoked by default.")] = None,
     home: Home = None,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from shelflife.system import System
 
 _where = panel("Where")
+_seen = panel("Beyond this machine")
 
 ROLES = ("all", "api", "loop")
 
@@ -29,11 +32,17 @@ def up(
     role: Annotated[str, _where("What runs here: all, api (takes rows in) or loop (does what is due).")] = "all",
     host: Annotated[str, _where("The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, _where("The port; 0 takes a free one.")] = 8700,
+    tls_cert: Annotated[Path | None, _seen("The certificate chain, as PEM.")] = None,
+    tls_key: Annotated[Path | None, _seen("Its private key, as PEM.")] = None,
+    behind_proxy: Annotated[
+        bool, _seen("Every request comes through a proxy that encrypts; it says where from (X-Forwarded-For, -Proto).")
+    ] = False,
     home: Home = None,
 ) -> None:
-    """Run the service: rows come in over HTTP, and what the plans ask for again and again is done.
+    """Run the service: rows come in over HTTP, people see pages, and what the plans ask for again and again is done.
 
-    Ctrl-C stops it; what was accepted is kept.
+    Ctrl-C stops it; what was accepted is kept. Beyond this machine it listens only with a certificate, or behind a
+    proxy that has one.
     """
     if role not in ROLES:
         raise BadInput(f"--role asks for {', '.join(ROLES)}; found {role!r}. {nearest(role, ROLES)}")
@@ -42,7 +51,7 @@ def up(
             _beat(workspace)
             return
         with _beating(workspace) if role == "all" else contextlib.nullcontext():
-            _serve(workspace, host, port)
+            _serve(workspace, host, port, tls=_tls(host, tls_cert, tls_key, behind_proxy), behind_proxy=behind_proxy)
 
 
 def _beat(workspace: System) -> None:
@@ -71,18 +80,38 @@ def _beating(workspace: System) -> Iterator[None]:
         thread.join()
 
 
-def _serve(workspace: System, host: str, port: int) -> None:
+def _tls(host: str, cert: Path | None, key: Path | None, behind_proxy: bool) -> dict[str, Any]:
+    """The options of the server for what it encrypts with; raises `BadInput` where passwords would go in the clear."""
+    if (cert is None) != (key is None):
+        raise BadInput("--tls-cert and --tls-key go together.")
+    if cert is not None and key is not None:
+        for option, path in (("--tls-cert", cert), ("--tls-key", key)):
+            if not path.is_file():
+                raise BadInput(f"{option} asks for a file; there is no {str(path)!r}.")
+        return {"ssl_certfile": str(cert), "ssl_keyfile": str(key)}
+    if not _is_here(host) and not behind_proxy:
+        raise BadInput(
+            f"--host {host} is beyond this machine, where passwords and tokens would go in the clear: give --tls-cert"
+            " and --tls-key, or --behind-proxy where a proxy encrypts."
+        )
+    return {}
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _serve(workspace: System, host: str, port: int, *, tls: dict[str, Any], behind_proxy: bool) -> None:
     """Answer HTTP until the process is told to stop."""
     try:
         import uvicorn
 
-        from shelflife.api.app import create
+        from shelflife.server import create
     except ImportError as error:
         raise BadInput(f"The service needs {error.name}: pip install 'shelflife[server]'.") from error
-    if host not in {"127.0.0.1", "localhost", "::1"}:
-        raise BadInput(
-            f"--host asks for this machine (127.0.0.1 or ::1) for now; found {host!r}. Put a proxy before it."
-        )
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
@@ -92,10 +121,20 @@ def _serve(workspace: System, host: str, port: int) -> None:
     sys.setswitchinterval(0.0005)
     # Once it has stopped listening the server raises the signal again; what is open is to be closed then.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    config = uvicorn.Config(
-        create(workspace), access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=10
-    )
-    at = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    try:
+        config = uvicorn.Config(
+            create(workspace, behind_proxy=behind_proxy), access_log=False, log_level="warning", server_header=False,
+            proxy_headers=False, timeout_graceful_shutdown=10, **tls,
+        )  # fmt: skip
+        config.load()
+    except (OSError, ValueError) as error:  # of ssl
+        raise BadInput(f"The certificate and key cannot be used: {error}.") from error
+    at = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
     typer.echo(f"Shelflife listens at {at} (API: {at}/api/v1/openapi.json). Ctrl-C stops it.", err=True)
+    first = workspace.accounts.first()
+    if first is not None:
+        typer.echo(
+            f"Nobody can sign in yet. Within an hour, once: {at}/link/{first} makes the first account.", err=True
+        )
     with listening:
         uvicorn.Server(config).run(sockets=[listening])

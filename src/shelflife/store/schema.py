@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )  # fmt: skip
 
-FORM = "0002"  # the newest migration, which makes what stands here
+FORM = "0003"  # the newest migration, which makes what stands here
 
 metadata = MetaData(
     naming_convention={
@@ -116,6 +116,45 @@ tokens = Table(  # written by shelflife.tokens
     Column("by", Text, nullable=False),
     Column("expires", Moment),
     Column("revoked", Moment),
+)
+
+accounts = Table(  # written by shelflife.accounts
+    "accounts",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("email", Text),
+    Column("hash", Text),
+    Column("since", Moment, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("closed", Moment),
+)
+
+links = Table(  # written by shelflife.accounts: by which a password is chosen, once
+    "links",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("account", ForeignKey("accounts.name")),
+    Column("since", Moment, nullable=False),
+    Column("expires", Moment, nullable=False),
+)
+
+sessions = Table(  # written by shelflife.accounts: who is signed in, and until when
+    "sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("account", ForeignKey("accounts.name"), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("expires", Moment, nullable=False),
+    Index(None, "account"),
+)
+
+attempts = Table(  # written by shelflife.accounts: who tried to sign in how often, lately
+    "attempts",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("times", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
 )
 
 batches = Table(  # written by shelflife.observe: rows on their way from a log or a file to a Delta table

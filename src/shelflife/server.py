@@ -1,0 +1,132 @@
+"""The HTTP application: what programs send comes in here, and people see their pages."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shelflife import __version__
+from shelflife.api import health, observations, reading
+from shelflife.api.problems import problem
+from shelflife.errors import BadInput
+from shelflife.rights import Denied, Unknown
+from shelflife.system import System
+from shelflife.web import doors, pages, people
+from shelflife.web.session import shown, visitor
+
+# Nothing but our own sheet and pictures is loaded, no script runs, and nobody shows our pages in a frame of theirs.
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
+_HEADERS = [
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+]
+
+
+def create(system: System, *, behind_proxy: bool = False, **intake: Any) -> FastAPI:
+    """The application over one workspace.
+
+    Parameters
+    ----------
+    behind_proxy
+        Whether every request comes through a proxy, which says where from and whether that side is encrypted.
+    intake
+        Options of its `Intake`.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with system.intake(**intake) as opened:
+            app.state.intake = opened
+            yield
+
+    app = FastAPI(
+        title="Shelflife", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        openapi_url="/api/v1/openapi.json", description="Keeps machine learning in production true to the business.",
+    )  # fmt: skip
+    app.state.system, app.state.behind_proxy = system, behind_proxy
+    # Rows are taken in by the last: it has a place for any word, the others come before it.
+    for module in (health, reading, doors, people, pages, observations):
+        app.include_router(module.router)
+    app.include_router(reading.badges)
+    app.add_middleware(_Guarded)
+    _answer_errors(app)
+    return app
+
+
+class _Guarded:
+    """Adds the headers that keep a browser from doing what we did not mean to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, guarded if scope["type"] == "http" else send)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Tell every error in one shape: to programs as JSON, to people as a page."""
+
+    @app.exception_handler(Denied)
+    async def _denied(request: Request, error: Denied) -> Response:
+        await run_in_threadpool(request.app.state.system.ledger.denied, error, f"{request.method} {request.url.path}")
+        if not isinstance(error, Unknown):
+            return await _said(request, 403, "not_allowed", str(error))
+        if _is_page(request):
+            return doors.to_sign_in(request)
+        return problem(401, "no_token", str(error), {"WWW-Authenticate": "Bearer"})
+
+    @app.exception_handler(BadInput)
+    async def _bad(request: Request, error: BadInput) -> Response:
+        missing = str(error).startswith("There is no ")
+        return await _said(request, 404 if missing else 422, "bad_input", str(error))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        code = _CODES.get(error.status_code, "error")
+        return await _said(request, error.status_code, code, str(error.detail), error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        return await _said(request, 422, "invalid", f"{where}: {first['msg']}")
+
+
+async def _said(request: Request, status: int, code: str, says: str, headers: Any = None) -> Response:
+    if not _is_page(request):
+        return problem(status, code, says, headers)
+    try:
+        who = await visitor(request)
+    except Unknown:
+        # Whether there is such a page is for those who are signed in.
+        if status == 404 and request.method == "GET":
+            return doors.to_sign_in(request)
+        who = None
+    answer = shown(request, "said.html", who, status, says=says)
+    answer.headers.update(headers or {})
+    return answer
+
+
+def _is_page(request: Request) -> bool:
+    return not request.url.path.startswith(("/api/", "/badge/", "/health/", "/metrics"))
+
+
+_CODES = {400: "unreadable", 404: "not_found", 405: "not_allowed"}

@@ -1,0 +1,1 @@
+"""Pages: what `shelflife.views` knows, for people who are signed in."""
