@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -129,7 +130,7 @@ class Loop:
             return False
 
     def _do(self, task: Task) -> None:
-        failed = None
+        failed, began = None, time.perf_counter()
         try:
             self._act(task)
         except ShelflifeError as error:
@@ -137,6 +138,11 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - whatever it is, the other tasks are still to be done
             _log.exception("%s: %s", task.system, task.name)
             failed = f"{type(error).__name__}: {error}"
+        told = {"system": task.system, "task": task.name, "seconds": round(time.perf_counter() - began, 3)}
+        if failed is None:
+            _log.debug("done", extra=told)
+        else:
+            _log.warning("not done: %s", failed, extra=told)
         with self._system.database.writing() as connection:
             self._note(connection, task, failed)
 

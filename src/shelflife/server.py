@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,12 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shelflife import __version__
-from shelflife.api import health, observations, reading
+from shelflife.api import health, metrics, observations, reading
+from shelflife.api.metrics import Metrics
 from shelflife.api.problems import problem
 from shelflife.errors import BadInput
 from shelflife.rights import Denied, Unknown
 from shelflife.system import System
-from shelflife.web import doors, pages, people
+from shelflife.web import doors, manual, pages, people
 from shelflife.web.session import shown, visitor
 
 # Nothing but our own sheet and pictures is loaded, no script runs, and nobody shows our pages in a frame of theirs.
@@ -33,6 +36,9 @@ _HEADERS = [
     (b"referrer-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 ]
+
+_LATE = 1.0  # seconds
+_log = logging.getLogger("shelflife.server")
 
 
 def create(system: System, *, behind_proxy: bool = False, **intake: Any) -> FastAPI:
@@ -56,29 +62,51 @@ def create(system: System, *, behind_proxy: bool = False, **intake: Any) -> Fast
         title="Shelflife", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
         openapi_url="/api/v1/openapi.json", description="Keeps machine learning in production true to the business.",
     )  # fmt: skip
-    app.state.system, app.state.behind_proxy = system, behind_proxy
+    app.state.system, app.state.behind_proxy, app.state.metrics = system, behind_proxy, Metrics()
     # Rows are taken in by the last: it has a place for any word, the others come before it.
-    for module in (health, reading, doors, people, pages, observations):
+    for module in (health, metrics, reading, doors, people, manual, pages, observations):
         app.include_router(module.router)
     app.include_router(reading.badges)
-    app.add_middleware(_Guarded)
+    app.add_middleware(_Guarded, metrics=app.state.metrics)
     _answer_errors(app)
     return app
 
 
 class _Guarded:
-    """Adds the headers that keep a browser from doing what we did not mean to every answer."""
+    """Adds to every answer the headers that keep a browser from doing what we did not mean; counts and logs it."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, began = 500, time.perf_counter()
+
         async def guarded(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
-        await self._app(scope, receive, guarded if scope["type"] == "http" else send)
+        try:
+            await self._app(scope, receive, guarded)
+        finally:
+            took = time.perf_counter() - began
+            route = _route(scope)
+            self._metrics.request(scope["method"] if route != "none" else "any", route, status, took)
+            # An answer as it should be is counted; one that is not, or late, is told.
+            level = logging.INFO if status >= 400 or took > _LATE else logging.DEBUG
+            if _log.isEnabledFor(level):
+                told = {"method": scope["method"], "route": route, "status": status, "seconds": round(took, 4)}
+                _log.log(level, "answered", extra=told)
+
+
+def _route(scope: Mapping[str, Any]) -> str:
+    # Not the path: a link's is a secret.
+    return getattr(scope.get("route"), "path", "none")
 
 
 def _answer_errors(app: FastAPI) -> None:
@@ -86,7 +114,9 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Denied)
     async def _denied(request: Request, error: Denied) -> Response:
-        await run_in_threadpool(request.app.state.system.ledger.denied, error, f"{request.method} {request.url.path}")
+        await run_in_threadpool(
+            request.app.state.system.ledger.denied, error, f"{request.method} {_route(request.scope)}"
+        )
         if not isinstance(error, Unknown):
             return await _said(request, 403, "not_allowed", str(error))
         if _is_page(request):

@@ -203,6 +203,7 @@ API = {
     ("GET", "/health/ready"): OPEN,
     ("GET", "/badge/{system}.svg"): OPEN,
     ("GET", "/api/v1/openapi.json"): OPEN,
+    ("GET", "/metrics"): "read",
     ("GET", "/api/v1/systems"): "read",
     ("GET", "/api/v1/systems/{system}"): "read",
     ("GET", "/api/v1/findings"): "read",
@@ -213,6 +214,7 @@ API = {
     ("POST", "/api/v1/systems/{system}/{kind}"): "observe",
 }
 PAGES = {
+    ("GET", "/api"): OPEN,
     ("GET", "/sign-in"): OPEN,
     ("POST", "/sign-in"): OPEN,
     ("GET", "/link/{secret}"): OPEN,

@@ -113,7 +113,11 @@ async def observe(request: Request, system: str, kind: RowKind) -> Response:
             done = await run_in_threadpool(_handed_in, intake, system, shape, body, arrow)
         else:
             done = intake.send(system, shape, _rows(body), len(body))
-        return _answer(await asyncio.wrap_future(done))
+        receipt = await asyncio.wrap_future(done)
+        request.app.state.metrics.rows(
+            system, kind, accepted=receipt.accepted, duplicate=len(receipt.duplicates), rejected=len(receipt.rejected)
+        )
+        return _answer(receipt)
     except BadInput as error:
         return problem(400, "unreadable", str(error))
     except Full:

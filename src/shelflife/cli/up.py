@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shelflife.cli import logs
 from shelflife.cli.frame import complaining, panel
 from shelflife.cli.workspace import Home, opened
 from shelflife.errors import BadInput, nearest
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _where = panel("Where")
 _seen = panel("Beyond this machine")
+_said = panel("Log")
 
 ROLES = ("all", "api", "loop")
 
@@ -37,6 +39,8 @@ def up(
     behind_proxy: Annotated[
         bool, _seen("Every request comes through a proxy that encrypts; it says where from (X-Forwarded-For, -Proto).")
     ] = False,
+    log: Annotated[str, _said("text or json: how what happens is told on standard error.")] = "text",
+    log_level: Annotated[str, _said("From which level on: debug, info, warning or error.")] = "info",
     home: Home = None,
 ) -> None:
     """Run the service: rows come in over HTTP, people see pages, and what the plans ask for again and again is done.
@@ -46,6 +50,10 @@ def up(
     """
     if role not in ROLES:
         raise BadInput(f"--role asks for {', '.join(ROLES)}; found {role!r}. {nearest(role, ROLES)}")
+    for option, value, allowed in (("--log", log, logs.FORMS), ("--log-level", log_level, logs.LEVELS)):
+        if value not in allowed:
+            raise BadInput(f"{option} asks for {', '.join(allowed)}; found {value!r}. {nearest(value, allowed)}")
+    logs.configure(log, log_level)
     with opened(home, make=True) as workspace:
         if role == "loop":
             _beat(workspace)
@@ -123,7 +131,7 @@ def _serve(workspace: System, host: str, port: int, *, tls: dict[str, Any], behi
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         config = uvicorn.Config(
-            create(workspace, behind_proxy=behind_proxy), access_log=False, log_level="warning", server_header=False,
+            create(workspace, behind_proxy=behind_proxy), access_log=False, log_config=None, server_header=False,
             proxy_headers=False, timeout_graceful_shutdown=10, **tls,
         )  # fmt: skip
         config.load()

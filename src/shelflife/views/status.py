@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select
 
 from shelflife.store.schema import delta_tables, references, watches
+from shelflife.store.schema import tasks as task_rows
 from shelflife.system import System
 from shelflife.watch import freshness
 from shelflife.watch.findings import Finding
@@ -55,6 +56,23 @@ class Status:
     def worst(self) -> tuple[int, int, int, str]:
         """By which the worst comes first."""
         return -self.pages, min(_WORST[self.model.state], _WORST[self.feeds.state]), -self.notes, self.system
+
+
+@dataclass(frozen=True)
+class TaskStatus:
+    """Something that is done for a system again and again: when it was last begun, and why it failed, if it did."""
+
+    system: str
+    name: str
+    at: datetime
+    failed: str | None
+
+
+def tasks(system: System) -> list[TaskStatus]:
+    """What was done again and again, of every system."""
+    with system.database.reading() as connection:
+        rows = connection.execute(select(task_rows).order_by(task_rows.c.system, task_rows.c.name))
+        return [TaskStatus(**row._asdict()) for row in rows]
 
 
 def statuses(system: System, only: str | None = None) -> list[Status]:
