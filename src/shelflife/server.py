@@ -92,7 +92,10 @@ class _Guarded:
             await send(message)
 
         try:
-            await self._app(scope, receive, guarded)
+            if "\x00" in scope["path"] or b"%00" in scope["query_string"]:  # no database has a place for it
+                await problem(400, "unreadable", "An address has no NUL in it.")(scope, receive, guarded)
+            else:
+                await self._app(scope, receive, guarded)
         finally:
             took = time.perf_counter() - began
             route = _route(scope)

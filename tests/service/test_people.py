@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import urllib.parse
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -415,3 +416,21 @@ def test_hostile_words_are_shown_as_text(service: tuple[str, str], system: Syste
             browser.post("/sign-in", data={"name": hostile, "password": "x"}).text,
         ]
     assert all("<script" not in page and "&lt;script&gt;" in page for page in said)
+
+
+@pytest.mark.parametrize("word", ["\x00", "\ud800", "🦉" * 300, "../..", "%00", "' OR 1=1 --", "a" * 50_000])
+def test_odd_words_break_nothing(service: tuple[str, str], system: System, word: str) -> None:
+    url, _ = service
+    person(system, "tom", "admin")
+    quoted = urllib.parse.quote(word, errors="surrogatepass")
+    with contextlib.closing(signed_in(url, "tom")) as browser:
+        token = csrf(browser)
+        fields = urllib.parse.urlencode({"csrf": token, "name": word, "password": word, "reason": word, "until": word},
+                                        errors="surrogatepass")  # fmt: skip
+        for path in ("/sign-in", "/people", "/tokens", f"/people/{quoted}/link", f"/people/{quoted}/close",
+                     f"/tokens/{quoted}/revoke", "/findings/1/mute", f"/link/{quoted}"):  # fmt: skip
+            assert browser.post(path, content=fields.encode()).status_code in {400, 403, 404, 405, 422}, path
+        for path in (f"/?q={quoted}", f"/findings?system={quoted}", f"/systems/{quoted}", f"/ledger?before={quoted}",
+                     f"/sign-in?next={quoted}", f"/findings/{quoted}", f"/link/{quoted}"):  # fmt: skip
+            assert browser.get(path).status_code < 500, path
+    assert httpx.get(f"{url}/api/v1/systems/{quoted}").status_code < 500

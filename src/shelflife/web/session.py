@@ -79,6 +79,8 @@ async def form(request: Request) -> Mapping[str, str]:
         fields = parse_qsl(b"".join(parts).decode(), keep_blank_values=True, max_num_fields=_FIELDS, errors="strict")
     except ValueError as error:
         raise BadInput("The form cannot be read.") from error
+    if any("\x00" in word for field in fields for word in field):  # no database has a place for it
+        raise BadInput("A form has no NUL in it.")
     return {name: value.replace("\r\n", "\n").strip() for name, value in fields}
 
 
