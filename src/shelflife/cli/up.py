@@ -105,6 +105,13 @@ def _tls(host: str, cert: Path | None, key: Path | None, behind_proxy: bool) -> 
     return {}
 
 
+def _url(host: str, port: int, encrypted: bool) -> str:
+    """The address to go to; of all addresses of this machine its name."""
+    if host in {"0.0.0.0", "::"}:
+        host = socket.gethostname()
+    return f"{'https' if encrypted else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def _is_here(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -137,12 +144,13 @@ def _serve(workspace: System, host: str, port: int, *, tls: dict[str, Any], behi
         config.load()
     except (OSError, ValueError) as error:  # of ssl
         raise BadInput(f"The certificate and key cannot be used: {error}.") from error
-    at = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-    typer.echo(f"Shelflife listens at {at} (API: {at}/api/v1/openapi.json). Ctrl-C stops it.", err=True)
+    at = _url(host, listening.getsockname()[1], bool(tls))
+    typer.echo(f"Shelflife listens at {at} (API: {at}/api). Ctrl-C stops it.", err=True)
     first = workspace.accounts.first()
     if first is not None:
+        seen = "" if behind_proxy else at  # only the proxy knows the rest of its address
         typer.echo(
-            f"Nobody can sign in yet. Within an hour, once: {at}/link/{first} makes the first account.", err=True
+            f"Nobody can sign in yet. Within an hour, once: {seen}/link/{first} makes the first account.", err=True
         )
     with listening:
         uvicorn.Server(config).run(sockets=[listening])
