@@ -90,30 +90,55 @@ class Promise:
         """A detector of all streams before the first bucket."""
         return Detector.start(self.streams.weights, threshold)
 
-    def see(self, current: Profile) -> Iterator[Seen]:
-        """What each bucket of `current` says, in order of time."""
+    def see(self, current: Profile, *, since: int | None = None) -> Iterator[Seen]:
+        """What each bucket of `current` says, in order of time.
+
+        Parameters
+        ----------
+        since
+            What came late, of buckets before this one, is evidence of this one: each row is held against what is
+            promised at its own time, and all that come together count as one bucket.
+        """
         streams, size = self.streams, self.streams.shares
         whole = current.whole()
+        arrived = whole.buckets if since is None else np.maximum(whole.buckets, since)
         phase, _ = seasons.phases(whole.buckets, self.season, current.layout.bucket)
         hits, rows = streams.observe(whole)
         graded = [_Course.of(one, current, whole.buckets) for one in streams.graded]
         logs: dict[int, tuple[Floats, Floats, Floats]] = {}
-        for bucket in range(len(whole.buckets)):
+        count = np.concatenate([rows, *(one.rows[:, None] for one in graded)], axis=1)
+        _, turn = np.unique(arrived, return_inverse=True)
+        together = np.zeros_like(count)
+        np.add.at(together, turn, count)
+        parts: list[Seen] = []
+        for bucket in range(len(turn)):
             now = int(phase[bucket])
             limit = self.limits.upper[now]
             held = np.minimum(limit, _MOST)
             if now not in logs:
                 logs[now] = (*share_logs(held[:size]), bets_of(held))
             rising, falling, bets = logs[now]
-            seen_rows = np.concatenate([rows[bucket], [one.rows[bucket] for one in graded]])
             seen_hits = np.concatenate([hits[bucket], [one.hits[bucket] for one in graded]])
             log_e = np.zeros((len(limit), BETS))
             log_e[:size] = hits[bucket][:, None] * rising + (rows[bucket] - hits[bucket])[:, None] * falling
             for place, one in enumerate(graded, start=size):
                 log_e[place] = one.log_e(bucket, float(held[place]))
-            log_e *= self.limits.effective(seen_rows, bets, now)
+            log_e *= self.limits.effective(together[turn[bucket]], bets, now)
             log_e[limit >= _MOST] = 0.0
-            yield Seen(log_e, seen_rows, seen_hits, limit)
+            parts.append(Seen(log_e, count[bucket], seen_hits, limit))
+            if bucket + 1 == len(turn) or turn[bucket + 1] > turn[bucket]:
+                yield _at_once(parts)
+                parts = []
+
+
+def _at_once(parts: list[Seen]) -> Seen:
+    """Several buckets as one: evidence adds, and the limit is that of the rows in the mean."""
+    if len(parts) == 1:
+        return parts[0]
+    log_e, rows, hits = (np.sum([getattr(one, name) for one in parts], axis=0) for name in ("log_e", "rows", "hits"))
+    allowed = np.sum([one.rows * one.limit for one in parts], axis=0)
+    limit = np.divide(allowed, rows, out=parts[-1].limit.copy(), where=rows > 0)
+    return Seen(log_e, rows, hits, limit)
 
 
 # A promise this close to everything cannot be broken.

@@ -90,7 +90,9 @@ class Promised:
             limits=dataclasses.replace(promise.limits, upper=upper),
             streams=dataclasses.replace(promise.streams, weights=weights),
         )
-        buckets = watch.false_alarms.per / watch.bucket / watch.false_alarms.at_most
+        # Buckets are those of the reference, also where a newer plan asks for others.
+        length = watch.bucket if reference.layout.bucket is None else reference.layout.bucket * _MICROSECOND
+        buckets = watch.false_alarms.per / length / watch.false_alarms.at_most
         return cls(made, uses, max(2.0, float(buckets)))
 
     @property
@@ -119,21 +121,24 @@ class Promised:
         return Detector.start(np.append(scaled, np.full(len(self.uses), share / len(self.uses))), self.threshold)
 
     def see(
-        self, made: Profile, known: Profile, used: Mapping[int, Floats] | None = None
+        self, made: Profile, known: Profile, used: Mapping[int, Floats] | None = None, *, since: int | None = None
     ) -> Iterator[tuple[int, Seen]]:
         """What each bucket says: of rows as they were predicted, of those whose outcome is known, of what people do.
 
         Parameters
         ----------
         made, known
-            Rows by the bucket in which they are evidence.
+            Rows by the bucket of their prediction.
         used
             By bucket, shape (uses + 1,): how many predictions, and of how many each use was made.
+        since
+            The first bucket that is new; what came late is evidence of this one.
         """
         used = used or {}
         size = len(self.promise.streams.streams)
-        first = dict(zip(made.whole().buckets.tolist(), self.promise.see(made), strict=True))
-        second = dict(zip(known.whole().buckets.tolist(), self.promise.see(known), strict=True))
+        first, second = (
+            dict(zip(_arrived(part, since), self.promise.see(part, since=since), strict=True)) for part in (made, known)
+        )
         truths = self.of_outcomes
         for bucket in sorted(first.keys() | second.keys() | used.keys()):
             one, two = first.get(bucket), second.get(bucket)
@@ -163,6 +168,12 @@ class Promised:
             np.concatenate([seen.log_e, log_e]), np.concatenate([seen.rows, rows]), np.concatenate([seen.hits, hits]),
             np.concatenate([seen.limit, limit]),
         )  # fmt: skip
+
+
+def _arrived(rows: Profile, since: int | None) -> list[int]:
+    buckets = rows.whole().buckets
+    found: list[int] = (buckets if since is None else np.unique(np.maximum(buckets, since))).tolist()
+    return found
 
 
 def together(made: Profile, known: Profile) -> Profile:

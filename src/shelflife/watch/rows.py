@@ -16,7 +16,7 @@ from shelflife.durations import DAY
 from shelflife.store.tables import Tables
 from shelflife.watch.columns import Columns
 
-_WAITS = 31 * DAY  # how long an outcome that came before its prediction waits for it
+WAITS = 31 * DAY  # how long an outcome that came before its prediction waits for it
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,15 @@ def new(
         return New(made, none, None)
     names = ["id", "outcome", "time", "prediction_time"]
     true = outcomes.to_table(columns=names, filter=now.taken() & since.beyond())
-    if waits is not None and now.end - waits < _WAITS and len(made):
-        before = now.taken() & ~since.beyond() & (pc.field("time") >= _moment(now.end - _WAITS))
+    if waits is not None and now.end - waits < WAITS and len(made):
+        before = now.taken() & ~since.beyond() & (pc.field("time") >= _moment(now.end - WAITS))
         early = outcomes.to_table(columns=names, filter=before)
         true = pa.concat_tables([true, early.filter(pc.is_in(early["id"], value_set=made["id"].combine_chunks()))])
     if not len(true):
         return New(made, none, waits)
     ids = true["id"].combine_chunks()
     # Where a prediction was not known when its outcome came, it is looked for some way back.
-    back = pc.coalesce(true["prediction_time"], pc.subtract(true["time"], pa.scalar(_WAITS, pa.duration("us"))))
+    back = pc.coalesce(true["prediction_time"], pc.subtract(true["time"], pa.scalar(WAITS, pa.duration("us"))))
     near = (pc.field("time") >= pc.min(back)) & (
         pc.field("time") <= pc.max(pc.coalesce(true["prediction_time"], _moment(now.end)))
     )

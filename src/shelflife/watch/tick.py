@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,26 +18,29 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, func, select
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select, text
 
 from shelflife.check import findings as telling
 from shelflife.check.watching import Watched
 from shelflife.detect.detector import Alarm, Seen
 from shelflife.durations import MINUTE
-from shelflife.plan import Written
+from shelflife.plan import Plan, Written
 from shelflife.profile.counts import Profile, merged
 from shelflife.profile.kernel import Kernel, start_of_buckets
 from shelflife.profile.layout import Layout
 from shelflife.store.database import Database
-from shelflife.store.schema import batches, delta_tables, volumes, watches
+from shelflife.store.schema import batches, delta_tables, systems, volumes, watches
 from shelflife.store.tables import Tables
 from shelflife.watch import conditions, findings, state
 from shelflife.watch.columns import Columns
 from shelflife.watch.conditions import Facts
 from shelflife.watch.findings import Found
 from shelflife.watch.promised import Promised, together
-from shelflife.watch.rows import New, Reach, new
+from shelflife.watch.rows import WAITS, New, Reach, new
 from shelflife.watch.state import Watch
+
+Floats = NDArray[np.float64]
 
 _MICROSECOND = timedelta(microseconds=1)
 _TOGETHER = 3  # buckets apart that what has one cause may begin
@@ -92,6 +96,8 @@ class Watcher:
         judged = list(conditions.judged(written.plan, facts, now))
         seen = None if reference is None else self._seen(written, reference, before, now)
         with self._database.writing() as connection:
+            # Of two that look at once one waits here for the other, and then sees what it did.
+            connection.execute(select(systems.c.name).where(systems.c.name == system).with_for_update(key_share=True))
             if seen is not None and _moved(connection, system, before):
                 return Look(0, (), ())  # somebody else has looked meanwhile
             findings.unmute(connection, system, now)
@@ -120,6 +126,9 @@ class Watcher:
         length = layout.bucket or round(plan.watch.bucket / _MICROSECOND)
         end = int(start_of_buckets(np.array([round(now.timestamp() * 1_000_000)]), length)[0])
         with self._database.reading() as connection:
+            if not self._database.is_sqlite:
+                # Numbers are given before they are seen: whoever has one is waited for, else its rows were passed over.
+                connection.execute(text("LOCK TABLE batches IN SHARE MODE"))
             settled = _settled(connection, plan.system)
             promise = _digest(written)
             afresh = before is None or before.reference != reference or before.promise != promise
@@ -158,7 +167,7 @@ class Watcher:
         layout = promised.promise.reference.layout
         length = layout.bucket or 1
         first = before.reach.end
-        says = dict(promised.see(_late(made, first), _late(known, first), used))
+        says = dict(promised.see(made, known, used, since=first))
         detector = before.detector
         origin = first - detector.buckets * length
         alarms: list[Alarm] = []
@@ -178,10 +187,16 @@ class Watcher:
         self, written: Written, promised: Promised, reference: int, alarms: list[Alarm], origin: int, reach: Reach,
         made: Profile, known: Profile,
     ) -> list[Found]:  # fmt: skip
-        """Alarms in words: the buckets from their onset on are looked at once more."""
+        """Alarms in words: the buckets from their onset on are looked at once more.
+
+        What is known of outcomes came later than its predictions, and is told of these: so they are looked for back.
+        """
         layout = promised.promise.reference.layout
         length = layout.bucket or 1
         start = origin + min(int(alarm.onset.min()) for alarm in alarms) * length
+        truths = np.append(promised.of_outcomes, np.zeros(len(promised.uses), dtype=bool))
+        if any(truths[alarm.streams].any() for alarm in alarms):
+            start -= _back(written.plan, length)
         with self._database.reading() as connection:
             parts = [
                 state.profile_of(connection, layout, reference, of, start=start, end=reach.end)
@@ -204,6 +219,13 @@ class Watcher:
         def place(step: int) -> int:
             return min(int(np.searchsorted(buckets, origin + step * length)), max(len(buckets) - 1, 0))
 
+        def began(alarm: Alarm, at: int) -> int:
+            stream = int(alarm.streams[at])
+            found = None
+            if truths[stream]:
+                found = _began(hits[:, stream], rows[:, stream], limit[:, stream], float(alarm.rows[at]))
+            return place(int(alarm.onset[at])) if found is None else found
+
         moved, used = [], []
         for alarm in alarms:
             rowwise = alarm.streams < own
@@ -212,7 +234,7 @@ class Watcher:
                 moved.append(
                     Alarm(
                         place(alarm.bucket), alarm.streams[rowwise],
-                        np.array([place(int(step)) for step in alarm.onset[rowwise]], dtype=np.int64),
+                        np.array([began(alarm, at) for at in np.flatnonzero(rowwise).tolist()], dtype=np.int64),
                         alarm.log_evidence[rowwise], alarm.rows[rowwise], alarm.hits[rowwise],
                     )
                 )  # fmt: skip
@@ -239,9 +261,7 @@ class _Seen:
 def _moved(connection: Connection, system: str, before: Watch | None) -> bool:
     """Whether somebody has looked since `before` was read."""
     row = connection.execute(
-        select(watches.c.batch, watches.c.end, watches.c.reference, watches.c.promise)
-        .where(watches.c.system == system)
-        .with_for_update()
+        select(watches.c.batch, watches.c.end, watches.c.reference, watches.c.promise).where(watches.c.system == system)
     ).one_or_none()
     if row is None or before is None:
         return row is not None or before is not None
@@ -318,10 +338,25 @@ def _count(layout: Layout, rows: pa.Table) -> Profile:
     )
 
 
-def _late(profile: Profile, first: int) -> Profile:
-    """What came late is evidence of the first bucket that is new."""
-    buckets = np.unique(profile.buckets)
-    return profile.moved(buckets, np.maximum(buckets, first)) if len(buckets) and buckets[0] < first else profile
+def _back(plan: Plan, length: int) -> int:
+    """How far back of an outcome its prediction may lie, in whole buckets."""
+    within = timedelta(0) if plan.model.outcome is None else plan.model.outcome.within
+    return -(-max(WAITS, round(within / _MICROSECOND)) // length) * length
+
+
+def _began(hits: Floats, rows: Floats, limit: Floats, rung: float) -> int | None:
+    """The place from which on the newest rows, as many as rang, are over their limit; None where none is.
+
+    Outcomes come about in the order of their predictions, so those that rang are about the newest.
+    """
+    newest = np.cumsum(rows[::-1])[::-1] - rows < rung  # those after it do not amount to so many
+    total = np.append(0.0, np.cumsum(np.where(newest, hits - rows * limit, 0.0)))
+    above = total - np.minimum.accumulate(total)
+    end = int(np.argmax(above))
+    if above[end] <= 0:
+        return None
+    lowest = total[: end + 1]
+    return end - int(np.argmin(lowest[::-1]))
 
 
 def _used(
@@ -376,7 +411,7 @@ def _of_alarm(one: Any, written: Written, promised: Promised, alarms: list[Alarm
     rung = {int(stream) for alarm in alarms for stream in alarm.streams}
     own = tuple(sorted(stream for stream in rung if streams[stream].key == key))
     evidence = {
-        name: getattr(one, name)
+        name: None if isinstance(value := getattr(one, name), float) and not math.isfinite(value) else value
         for name in ("observed", "reference", "limit", "log10_evidence", "rows", "column", "segment")
     }
     return Found(
