@@ -107,8 +107,9 @@ def _tls(host: str, cert: Path | None, key: Path | None, behind_proxy: bool) -> 
 
 def _url(host: str, port: int, encrypted: bool) -> str:
     """The address to go to; of all addresses of this machine its name."""
-    if host in {"0.0.0.0", "::"}:
-        host = socket.gethostname()
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_unspecified:
+            host = socket.gethostname()
     return f"{'https' if encrypted else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
