@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )  # fmt: skip
 
-FORM = "0003"  # the newest migration, which makes what stands here
+FORM = "0004"  # the newest migration, which makes what stands here
 
 metadata = MetaData(
     naming_convention={
@@ -283,6 +284,20 @@ profiles = Table(  # written by shelflife.watch: counts of each bucket, of predi
     Column("bucket", BigInteger, primary_key=True),
     Column("rows", BigInteger, nullable=False),
     Column("content", LargeBinary, nullable=False),
+)
+
+lifelines = (
+    Table(  # written by shelflife.watch: how often predictions of each bucket were wrong, and were expected to be
+        "lifelines",
+        metadata,
+        Column("reference", ForeignKey("references.number"), primary_key=True),
+        Column("bucket", BigInteger, primary_key=True, autoincrement=False),
+        Column("known", Double, nullable=False),
+        Column("wrong", Double, nullable=False),
+        Column("scored", Double, nullable=False),
+        Column("expected", Double, nullable=False),
+        Column("limit", Double),
+    )
 )
 
 findings = Table(  # written by shelflife.watch

@@ -32,7 +32,7 @@ from shelflife.profile.layout import Layout
 from shelflife.store.database import Database
 from shelflife.store.schema import batches, delta_tables, systems, volumes, watches
 from shelflife.store.tables import Tables
-from shelflife.watch import conditions, findings, state
+from shelflife.watch import conditions, findings, lifeline, state
 from shelflife.watch.columns import Columns
 from shelflife.watch.conditions import Facts
 from shelflife.watch.findings import Found
@@ -107,6 +107,7 @@ class Watcher:
                 told += seen.found
                 for of, profile in (("made", seen.made), ("known", seen.known)):
                     state.add_profile(connection, seen.watch.reference, of, profile)
+                lifeline.add(connection, seen.points)
                 state.keep_watch(connection, system, seen.watch)
                 over += _ended(connection, system, seen, now)
             together = _TOGETHER * written.plan.watch.bucket
@@ -181,7 +182,8 @@ class Watcher:
         if alarms:
             found = self._found(written, promised, before.reference, alarms, origin, reach, made, known)
         watch = Watch(before.reference, before.promise, before.start, reach, rows.waits, detector, now)
-        return _Seen(watch, made, known, tuple(found), tuple(over), len(over), afresh)
+        points = tuple(lifeline.of_rows(promised, before.reference, made, known))
+        return _Seen(watch, made, known, points, tuple(found), tuple(over), len(over), afresh)
 
     def _found(
         self, written: Written, promised: Promised, reference: int, alarms: list[Alarm], origin: int, reach: Reach,
@@ -252,6 +254,7 @@ class _Seen:
     watch: Watch
     made: Profile
     known: Profile
+    points: tuple[lifeline.Point, ...]
     found: tuple[Found, ...]
     over: tuple[dict[int, float], ...]
     buckets: int

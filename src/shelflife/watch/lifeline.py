@@ -1,0 +1,86 @@
+"""A system's lifeline: of each bucket, how often its predictions were wrong, and how often that could be expected.
+
+Sums of a few numbers, so that years of it are read at once. An outcome that comes late is added to the bucket of its
+prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from shelflife.profile.counts import Profile
+from shelflife.store.schema import lifelines, references
+from shelflife.watch.promised import Promised
+
+_SEEN, _EXPECTED = "SL301", "SL302"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One bucket.
+
+    Attributes
+    ----------
+    reference, bucket
+        By which reference it was judged; its start in microseconds.
+    known, wrong
+        Predictions whose outcome is known, and how many of them were wrong: for numbers the sum of their losses, each
+        at most 1, in the reference's loss scale.
+    scored, expected
+        Predictions with a score, and how many of them could be expected to be wrong.
+    limit
+        The most of them that may be wrong, in the mean.
+    """
+
+    reference: int
+    bucket: int
+    known: float
+    wrong: float
+    scored: float
+    expected: float
+    limit: float | None
+
+
+def of_rows(promised: Promised, reference: int, made: Profile, known: Profile) -> Iterator[Point]:
+    """What new rows add to the buckets of their predictions."""
+    streams = promised.promise.streams.streams
+    place = {code: index for index, stream in reversed(list(enumerate(streams))) for code in (_SEEN, _EXPECTED)
+             if stream.code == code and stream.segment == 0 and stream.rises}  # fmt: skip
+    if not place:
+        return
+    first = next(iter(place.values()))
+    for bucket, seen in promised.see(made, known):
+        figures = [
+            float(values[place[code]]) if code in place else 0.0
+            for code in (_SEEN, _EXPECTED)
+            for values in (seen.rows, seen.hits)
+        ]
+        if any(figures):
+            limit = float(seen.limit[place.get(_SEEN, first)])
+            yield Point(reference, bucket, *figures, limit if limit < 1.0 else None)
+
+
+def add(connection: Connection, points: Iterable[Point]) -> None:
+    """Add to the buckets."""
+    for one in points:
+        sums = {name: getattr(one, name) for name in ("known", "wrong", "scored", "expected")}
+        which = lifelines.c.reference == one.reference, lifelines.c.bucket == one.bucket
+        more = {name: lifelines.c[name] + value for name, value in sums.items()}
+        if connection.execute(update(lifelines).where(*which).values(**more, limit=one.limit)).rowcount == 0:
+            made = {"reference": one.reference, "bucket": one.bucket, "limit": one.limit}
+            connection.execute(insert(lifelines).values(**made, **sums))
+
+
+def kept(connection: Connection, system: str, *, start: int) -> list[Point]:
+    """The buckets of a system from `start` on, in microseconds; each by the newest reference that judged it."""
+    query = (
+        select(lifelines)
+        .join(references, references.c.number == lifelines.c.reference)
+        .where(references.c.system == system, lifelines.c.bucket >= start)
+        .order_by(lifelines.c.bucket, lifelines.c.reference)
+    )
+    found = {row.bucket: Point(**row._asdict()) for row in connection.execute(query)}
+    return list(found.values())
