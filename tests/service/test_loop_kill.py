@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -165,11 +166,9 @@ def ended(process: subprocess.Popen[str]) -> str:
     return said
 
 
-def spin(seconds: float) -> None:
+def pass_by(seconds: float) -> None:
     """Some time goes by in the processes."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        os.sched_yield()
+    threading.Event().wait(seconds)
 
 
 @pytest.mark.parametrize("settings", ["sqlite", "postgresql"], indirect=True)
@@ -181,7 +180,7 @@ def test_a_loop_that_is_killed_again_and_again_does_each_thing_once(
     epoch = time.time()
     for _ in range(KILLS):
         process = started(settings, epoch)
-        spin(rng.uniform(0.0, 0.5))
+        pass_by(rng.uniform(0.0, 0.3))
         process.kill()
         assert ended(process) == ""  # it was at work
     assert ended(started(settings, epoch)) == "over\n"
@@ -208,14 +207,14 @@ def test_of_two_loops_one_works_and_the_other_takes_over_when_it_is_gone(
         one = turn % 2
         # Some days begin; whichever of the two leads by then, each is disturbed in turn.
         until(REFERENCE + (turn + 1) * (DAYS - REFERENCE) // (KILLS + 1))
-        spin(rng.uniform(0.0, 0.5))
+        pass_by(rng.uniform(0.0, 0.3))
         if rng.random() < 0.5:
             both[one].kill()
             assert ended(both[one]) == ""
             both[one] = started(settings, epoch, str(gate))
         else:
             both[one].send_signal(signal.SIGSTOP)
-            spin(0.8)
+            pass_by(1.2)
             both[one].send_signal(signal.SIGCONT)
     until(DAYS)
     assert [ended(process) for process in both] == ["over\n", "over\n"]
