@@ -17,7 +17,7 @@ from shelflife.clock import Clock, SystemClock
 from shelflife.errors import BadInput, nearest
 from shelflife.events import AccessDenied, PlanApplied, WorkspaceMade
 from shelflife.ledger import Entry, Verified
-from shelflife.observe import files, retain, snapshots
+from shelflife.observe import files, left, retain, snapshots
 from shelflife.observe import pull as pulling
 from shelflife.observe.files import Observed
 from shelflife.observe.intake import Intake
@@ -230,6 +230,7 @@ class Watching:
         here = self._system
         now = here.clock.now()
         number, applied, written = here.newest(system)
+        left.finish(here.database, here.tables, system, now=now)  # what nobody finishes would be waited for
         return self._watcher.look(written, number, applied=applied, resumed=resumed or now, now=now)
 
     def findings(self, system: str | None = None, *, ended: bool = False) -> list[Finding]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from shelflife import tables as doors
 from shelflife.events import RowsObserved
 from shelflife.ledger import append
+from shelflife.observe import left
 from shelflife.observe.keep import Kept, keep
 from shelflife.observe.rows import Read, from_arrow
 from shelflife.observe.shapes import Shape
@@ -79,6 +80,7 @@ def observe(
     tally = Tally()
     # A run of its own: ids, not the file's name, are what keeps a row from being kept twice.
     run = uuid.uuid4().hex
+    left.finish(database, tables, system, now=now)
     with (
         tempfile.TemporaryDirectory(prefix="shelflife-") as folder,
         doors.open_rows(path, time=None, folder=Path(folder)) as rows,

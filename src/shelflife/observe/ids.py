@@ -139,6 +139,24 @@ def taken_back(
     return np.array(rows.scalars().all(), dtype=np.int64)
 
 
+def any_of(
+    connection: Connection, system: str, kind: RowKind, ids: np.ndarray[Any, Any], some: Sequence[int]
+) -> bool:  # fmt: skip
+    """Whether any of some ids belongs to one of some batches."""
+    rows = _ask(
+        connection, "SELECT DISTINCT observed.batch FROM ({given}) AS given CROSS JOIN observed WHERE"
+        " observed.id = given.id AND observed.delta_table = {number}",
+        system, kind, ids,
+    )  # fmt: skip
+    return not set(some).isdisjoint(rows.scalars())
+
+
+def release(connection: Connection, system: str, kind: RowKind, batch: int) -> None:
+    """Forget what a batch has claimed."""
+    number = _number(connection, system, kind)
+    connection.execute(delete(observed).where(observed.c.delta_table == number, observed.c.batch == batch))
+
+
 def _number(connection: Connection, system: str, kind: RowKind) -> int:
     """The number of a table, which is given where it has none yet."""
     query = select(delta_tables.c.number).where(delta_tables.c.system == system, delta_tables.c.kind == kind)

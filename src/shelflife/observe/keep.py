@@ -17,7 +17,7 @@ from sqlalchemy import Connection, insert, select, text, update
 
 from shelflife.errors import BadInput
 from shelflife.events import IdErased
-from shelflife.observe import ids
+from shelflife.observe import ids, left
 from shelflife.observe.shapes import KINDS, MOMENT, RowKind, shape
 from shelflife.plan import Plan
 from shelflife.store.database import Database
@@ -85,19 +85,53 @@ def keep(
     batch, redo = _begun(database, source, system, kind, len(rows), now)
     if batch.done:
         return Kept(batch.number, batch.rows, len(rows) - batch.rows)
-    with database.writing() as connection:
-        mine = ids.claim(connection, system, kind, batch.number, digests, rows["time"].cast(pa.int64()).to_numpy())
+    mine = _claimed(database, batch, rows, digests)
     fresh = rows if len(mine) == len(rows) else rows.take(pa.array(mine))
     if len(fresh) and not (redo and tables.has_batch(system, kind, batch.number)):
         tables.append(system, kind, _stamped(database, fresh, digests[mine], system, kind, batch.number, now))
     with database.writing() as connection:
-        if _erased_since(connection, system, batch.started):
-            # It was claimed before somebody erased it, and written after: what was found then was not yet there.
-            gone = fresh["id"].take(pa.array(ids.taken_back(connection, system, kind, batch.number, digests[mine])))
-            tables.erase(system, kind, gone.to_pylist())
-        connection.execute(update(batches).where(batches.c.number == batch.number).values(done=now, rows=len(fresh)))
-        _tally(connection, system, kind, fresh["time"])
+        settled = settle(connection, tables, batch, fresh, digests[mine], now=now)
+    if not settled:
+        tables.delete(system, kind, f"batch = {batch.number}")
+        raise BadInput(f"Writing {kind} of {system} took so long that it was given up. Try again.")
     return Kept(batch.number, len(fresh), len(rows) - len(fresh))
+
+
+def _claimed(database: Database, batch: Any, rows: pa.Table, digests: Any) -> Any:
+    """The places of the rows that are this batch's own; what others are at work on is waited for."""
+    times = rows["time"].cast(pa.int64()).to_numpy()
+    until = None
+    while True:
+        try:
+            with database.writing() as connection:
+                mine = ids.claim(connection, batch.system, batch.kind, batch.number, digests, times)
+                if len(mine) < len(rows):
+                    left.check_settled(
+                        connection, batch.system, batch.kind, batch.source, batch.number, digests
+                    )  # fmt: skip
+                return mine
+        except left.UnderWay:  # and nothing is claimed
+            until = left.waits(until)
+            if until is None:
+                raise BadInput(
+                    f"Some of these {batch.kind} of {batch.system} are being written by another run, or were by one"
+                    f" that was killed. Try again in {left.GONE // timedelta(minutes=1)} minutes."
+                ) from None
+
+
+def settle(
+    connection: Connection, tables: Tables, batch: Any, rows: pa.Table, digests: Any, *, now: datetime
+) -> bool:  # fmt: skip
+    """Mark a batch as done whose rows are in their table; False where somebody has given it up meanwhile."""
+    which = (batches.c.number == batch.number, batches.c.done.is_(None))
+    if not connection.execute(update(batches).where(*which).values(done=now, rows=len(rows))).rowcount:
+        return False
+    if _erased_since(connection, batch.system, batch.started):
+        # It was claimed before somebody erased it, and written after: what was found then was not yet there.
+        gone = rows["id"].take(pa.array(ids.taken_back(connection, batch.system, batch.kind, batch.number, digests)))
+        tables.erase(batch.system, batch.kind, gone.to_pylist())
+    _tally(connection, batch.system, batch.kind, rows["time"])
+    return True
 
 
 def _begun(database: Database, source: str, system: str, kind: RowKind, rows: int, now: datetime) -> tuple[Any, bool]:

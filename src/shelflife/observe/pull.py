@@ -13,6 +13,7 @@ from sqlalchemy import Connection, insert, select, update
 from shelflife.errors import BadInput, nearest
 from shelflife.events import RowsObserved
 from shelflife.ledger import append
+from shelflife.observe import left
 from shelflife.observe.connectors import Connector, connector
 from shelflife.observe.files import Observed, Tally
 from shelflife.observe.keep import keep
@@ -49,6 +50,7 @@ def pull(
     wanted = shape(plan, asked.rows)
     tally = Tally()
     run = uuid.uuid4().hex
+    left.finish(database, tables, plan.system, now=now)
     for number, table in enumerate((source or connector(asked)).read(asked.mark, _since(last, asked.overlap))):
         if asked.mark not in table.column_names:
             raise BadInput(f"The feed {feed!r} has no column {asked.mark!r}. {nearest(asked.mark, table.column_names)}")

@@ -62,6 +62,13 @@ class Tables:
             return False
         return bool(found.to_pyarrow_dataset().head(1, filter=pc.field("batch") == batch, columns=["batch"]).num_rows)
 
+    def batch(self, system: str, kind: str, batch: int, columns: list[str]) -> pa.Table:
+        """Columns of the rows of a batch; none where it was not written."""
+        found = self.dataset(system, kind)
+        if found is None:
+            return pa.table({name: pa.array([], pa.null()) for name in columns})
+        return found.to_table(columns=columns, filter=pc.field("batch") == batch)
+
     def dataset(self, system: str, kind: str) -> ds.Dataset | None:
         """All rows as an Arrow dataset, None where there are none yet."""
         found = self.open(system, kind)
