@@ -225,7 +225,7 @@ QUIET = {
 
 @pytest.mark.parametrize("world", QUIET.values(), ids=QUIET)
 def test_a_service_rings_without_change_at_most_as_often_as_its_plan_says(full: bool, world: World) -> None:
-    seeds, days = (12, 180) if full else (1, 10)
+    seeds, days = (6, 180) if full else (1, 10)
     opened = [one for some in _each(seeds, lambda seed: _lived(world, seed, days)) for one in some]
     allowed = seeds * days / BUDGET
     print(f"{world}: {len(opened)} findings in {seeds * days:,} days; {allowed:g} allowed")
@@ -248,7 +248,7 @@ CHANGED = {
 def test_a_service_finds_what_changes_soon_and_dates_it(full: bool, world: World, key: str, most: int) -> None:
     # A plan or a reference that is new begins afresh, and would leave nothing to find: they stay.
     world = replace(world, plans=0.0, references=0.0)
-    seeds = 20 if full else 1
+    seeds = 10 if full else 1
     began = (START + (REFERENCE + world.after) * DAY).date()
     delays, dates = [], []
     for opened in _each(seeds, lambda seed: _lived(world, seed, world.after + most + 2)):
