@@ -22,7 +22,7 @@ from shelflife.api.problems import problem
 from shelflife.errors import BadInput
 from shelflife.rights import Denied, Unknown
 from shelflife.system import System
-from shelflife.web import doors, manual, pages, people
+from shelflife.web import doors, manual, pages, people, sheet
 from shelflife.web.session import shown, visitor
 
 # Nothing but our own sheet and pictures is loaded, no script runs, and nobody shows our pages in a frame of theirs.
@@ -64,7 +64,7 @@ def create(system: System, *, behind_proxy: bool = False, **intake: Any) -> Fast
     )  # fmt: skip
     app.state.system, app.state.behind_proxy, app.state.metrics = system, behind_proxy, Metrics()
     # Rows are taken in by the last: it has a place for any word, the others come before it.
-    for module in (health, metrics, reading, doors, people, manual, pages, observations):
+    for module in (health, metrics, reading, doors, people, manual, sheet, pages, observations):
         app.include_router(module.router)
     app.include_router(reading.badges)
     app.add_middleware(_Guarded, metrics=app.state.metrics)
@@ -88,7 +88,8 @@ class _Guarded:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *_HEADERS]
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(one for one in _HEADERS if one[0] not in own)]
             await send(message)
 
         try:

@@ -216,6 +216,15 @@ API = {
 }
 PAGES = {
     ("GET", "/api"): OPEN,
+    ("GET", "/static/style.css"): OPEN,
+    ("GET", "/"): "read",
+    ("GET", "/systems/{system}"): "read",
+    ("GET", "/systems/{system}/lifeline.svg"): "read",
+    ("GET", "/systems/{system}/plan"): "read",
+    ("GET", "/systems/{system}/plan/{number}"): "read",
+    ("GET", "/findings"): "read",
+    ("GET", "/findings/{number}"): "read",
+    ("GET", "/ledger"): "read",
     ("GET", "/sign-in"): OPEN,
     ("POST", "/sign-in"): OPEN,
     ("GET", "/link/{secret}"): OPEN,

@@ -58,15 +58,15 @@ CSS = (
     ".shelf-label svg{width:.7em;height:.7em;display:inline-block;vertical-align:-.02em;margin:0 .3em 0 0}"
     ".shelf-label .shelf-made{padding:.4rem 0;border-bottom:1px solid var(--rule)}"
     ".shelf-label .shelf-keeper{padding-top:.35rem}"
+    + "".join(f".shelf-label .shelf-{state}{{color:var(--{role})}}" for state, role in INK_OF.items())
 )
 
 
 def html(label: Label) -> str:
     """The label as a block of HTML, to stand beside `CSS` and the ink roles."""
-    role = INK_OF[label.freshness]
     mark = f'<svg viewBox="0 0 10 10" aria-hidden="true">{_sign(label.freshness, 5, 5, 4, _role)}</svg>'
     rows = (
-        ("Freshness", f'<span style="color:var(--{role})">{mark}{label.freshness}</span>'),
+        ("Freshness", f'<span class="shelf-{label.freshness}">{mark}{label.freshness}</span>'),
         ("Made on", _time(label.made_on, label.made_on_exact)),
         ("Promised", _escape(label.promised)),
         ("Observed", _escape(label.observed)),

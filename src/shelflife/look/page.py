@@ -34,10 +34,20 @@ def environment(package: str) -> jinja2.Environment:
         name: getattr(words, name)
         for name in ("age", "days", "every", "excess", "loss", "number", "plural", "points", "seconds", "share")
     }
-    made.filters["moment"] = moment
+    made.filters |= {"moment": moment, "told": told}
     # A chart or a label is markup of our own making; a string is what a user wrote.
     made.globals |= {"inks": Markup(ink.css()), "label_css": Markup(label.CSS), "font": Markup(ink.FONT)}  # noqa: S704
     return made
+
+
+def told(says: str) -> Markup:
+    """Words of ours, in which what stands between backticks is code.
+
+    >>> told("`x` makes <b>")
+    Markup('<code>x</code> makes &lt;b&gt;')
+    """
+    parts = says.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def moment(when: datetime | None, every: float = 1.0, *, short: bool = False) -> str:

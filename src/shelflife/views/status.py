@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 
+from shelflife.plan import Plan
 from shelflife.store.schema import delta_tables, references, watches
 from shelflife.store.schema import tasks as task_rows
 from shelflife.system import System
@@ -108,12 +109,18 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
         pages = [one for one in own if one.severity == "page" and one.state != "muted"]
         found.append(
             Status(
-                name, plan.title, plan.objective.owner, plan.objective.why, pages[-1].says if pages else model.reason,
+                name, plan.title, _owner(plan), plan.objective.why, pages[-1].says if pages else model.reason,
                 feeds, knowledge, model, len(pages), len([one for one in own if one.severity == "note"]),
                 watched.get(name), number, referenced.get(name),
             )
         )  # fmt: skip
     return sorted(found, key=lambda one: one.worst)
+
+
+def _owner(plan: Plan) -> str | None:
+    """The name of who owns the outcome, as people know them."""
+    person = plan.people.get(plan.objective.owner or "")
+    return plan.objective.owner if person is None else person.name
 
 
 def _when(microseconds: int) -> datetime:

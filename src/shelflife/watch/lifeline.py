@@ -53,14 +53,15 @@ def of_rows(promised: Promised, reference: int, made: Profile, known: Profile) -
         return
     first = next(iter(place.values()))
     for bucket, seen in promised.see(made, known):
-        figures = [
+        rows_known, wrong, scored, expected = (
             float(values[place[code]]) if code in place else 0.0
             for code in (_SEEN, _EXPECTED)
             for values in (seen.rows, seen.hits)
-        ]
-        if any(figures):
+        )
+        if rows_known or scored:
             limit = float(seen.limit[place.get(_SEEN, first)])
-            yield Point(reference, bucket, *figures, limit if limit < 1.0 else None)
+            held = limit if limit < 1.0 else None
+            yield Point(reference, bucket, rows_known, wrong, scored, expected, held)
 
 
 def add(connection: Connection, points: Iterable[Point]) -> None:

@@ -419,11 +419,19 @@ def _of_alarm(one: Any, written: Written, promised: Promised, alarms: list[Alarm
     }
     return Found(
         code=one.code, key=_named(one.code, one.column, one.segment), says=one.says,
-        promised="" if one.limit is None else f"at most {one.limit:.4g}", since=one.since,
+        promised=_promised(one), since=one.since,
         line=written.line(*_PLACES[one.code[:3]]), evidence=evidence, severity=one.severity, estimated=one.estimated,
         streams=own, also=tuple(_named(one.code, column, one.segment) for column in one.also),
         explained=_explained(one, promised.promise.reference.layout),
     )  # fmt: skip
+
+
+def _promised(one: Any) -> str:
+    if one.limit is None:
+        return ""
+    # What falls is kept from below.
+    falls = one.observed is not None and one.observed < one.limit
+    return f"{'at least' if falls else 'at most'} {one.limit:.4g}"
 
 
 def _explained(one: Any, layout: Layout) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from shelflife.errors import BadInput
 from shelflife.look import page
 from shelflife.rights import ACTIONS, ROLES, Denied, Unknown
 from shelflife.system import System
+from shelflife.web import sheet
 
 _LARGEST = 64_000  # bytes of a form
 _FIELDS = 100
@@ -131,7 +132,7 @@ def shown(
     request: Request, template: str, who: Visitor | None, status: int = 200, **values: Any
 ) -> HTMLResponse:  # fmt: skip
     """A page."""
-    text = page.render(template, "shelflife.web", visitor=who, path=request.url.path, **values)
+    text = page.render(template, "shelflife.web", visitor=who, path=request.url.path, sheet=sheet.address(), **values)
     return HTMLResponse(text, status_code=status, headers={"Cache-Control": "no-store"})
 
 

@@ -1,0 +1,192 @@
+"""One system: how it stands, what is watched of it and how that goes, and who keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from shelflife.plan import Plan
+from shelflife.plan.words import written
+from shelflife.store.schema import delta_tables, references
+from shelflife.system import System
+from shelflife.views.lifeline import Lifeline, lifeline
+from shelflife.views.status import Status, statuses
+from shelflife.watch.conditions import rows_of
+from shelflife.watch.findings import Finding
+
+# Metrics that are shares of rows.
+_SHARES = {"accuracy", "precision", "recall"}
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Something that is watched.
+
+    Attributes
+    ----------
+    what, promised
+        In words.
+    line
+        Of the plan, where it is promised.
+    known
+        Whether anything was seen of it yet.
+    findings
+        Those that live.
+    """
+
+    what: str
+    promised: str
+    line: int
+    known: bool
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The reference that live rows are compared with."""
+
+    number: int
+    at: datetime
+    start: datetime | None
+    end: datetime | None
+    rows: int
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One system."""
+
+    status: Status
+    plan: Plan
+    applied: datetime
+    reference: Taken | None
+    lifeline: Lifeline | None
+    living: tuple[Finding, ...]
+    ended: int
+    watched: tuple[Watched, ...]
+
+    @property
+    def promise(self) -> str:
+        """What the model promises, in a few words."""
+        found = self.plan.watch.performance
+        if found is None:
+            return "nothing in figures"
+        return _bound(found)
+
+
+def detail(system: System, name: str) -> Detail:
+    """All that the page of a system says; raises `BadInput` where there is none."""
+    (status,) = statuses(system, name)
+    _, applied, plan = system.newest(name)
+    every = system.watching.findings(name, ended=True)
+    living = [one for one in every if one.state != "resolved"]
+    with system.database.reading() as connection:
+        columns = [references.c[of] for of in ("number", "at", "start", "end", "rows")]
+        query = select(*columns).where(references.c.system == name).order_by(references.c.number.desc())
+        row = connection.execute(query.limit(1)).one_or_none()
+        came = select(delta_tables.c.kind).where(delta_tables.c.system == name, delta_tables.c.newest.is_not(None))
+        kinds = set(connection.execute(came).scalars())
+    line = lifeline(system, name)
+    outcomes = line is not None and line.latest is not None
+    seen = {"rows": status.watched is not None, "outcomes": outcomes, "plan": True}
+    watched = tuple(
+        Watched(one.what, one.promised, plan.line(*one.place), seen.get(one.by, one.by in kinds),
+                tuple(found for found in living if _is_of(found, one.codes, one.column)))
+        for one in promises(plan.plan)
+    )  # fmt: skip
+    return Detail(
+        status, plan.plan, applied, None if row is None else Taken(**row._asdict()), line,
+        tuple(sorted(living, key=_worst)), len(every) - len(living), watched,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Promised:
+    """One promise of a plan.
+
+    Attributes
+    ----------
+    place
+        Where the plan makes it.
+    codes, column
+        Of the findings that say that it is broken.
+    by
+        By what it is seen: "rows" that are watched, known "outcomes", the "plan" itself, or rows of a kind.
+    """
+
+    what: str
+    promised: str
+    place: tuple[str | int, ...]
+    codes: tuple[str, ...]
+    column: str | None
+    by: str
+
+
+def promises(plan: Plan) -> list[Promised]:
+    """All that a plan promises and that is watched, the model's performance first."""
+    watch, found = plan.watch, list[Promised]()
+    if watch.performance is not None:
+        what = f"Performance: {watch.performance.metric.replace('_', ' ')}"
+        codes: tuple[str, ...] = ("SL301", "SL302", "SL303")
+        found.append(Promised(what, _bound(watch.performance), ("watch", "performance"), codes, None, "outcomes"))
+    for name, code in (("overrides", "SL402"), ("escalations", "SL403")):
+        use = getattr(watch.adoption, name, None)
+        if use is not None:
+            most = f"at most {100 * use.at_most:.4g} % of predictions"
+            found.append(Promised(name.capitalize(), most, ("watch", "adoption", name), (code,), None, "feedback"))
+    for place, kpi in enumerate(plan.objective.kpis):
+        what = f"KPI: {kpi.name.replace('_', ' ')}"
+        found.append(Promised(what, _bound(kpi), ("objective", "kpis", place), ("SL401",), kpi.name, "kpis"))
+    for name, feed in plan.feeds.items():
+        rows = feed.expect_rows
+        said = f"fresh within {written(feed.fresh_within)}"
+        said += "" if rows is None else f", {_bound(rows)} rows per {written(rows.per)}"
+        codes = ("SL501", "SL502")
+        found.append(Promised(f"Feed: {name}", said, ("feeds", name), codes, name, rows_of(plan, name)))
+    found += _inputs(plan)
+    if plan.review is not None:
+        every = f"every {written(plan.review.every)}"
+        found.append(Promised("Review of the plan", every, ("review",), ("SL601",), None, "plan"))
+    return found
+
+
+def _inputs(plan: Plan) -> list[Promised]:
+    watch, said = plan.watch, []
+    if watch.drift is not None:
+        said.append(f"moves by at most {100 * watch.drift.tolerance:.4g} % of rows")
+    quality = watch.quality
+    if quality is not None and quality.nulls is not None:
+        said.append(f"at most {100 * quality.nulls.within:.4g} % more are missing")
+    unseen = ""
+    if quality is not None and quality.unseen is not None:
+        unseen = f", at most {100 * quality.unseen.at_most:.4g} % were never seen"
+    if not said:
+        return []
+    return [
+        Promised(f"Input: {name}", ", ".join(said) + (unseen if kind == "category" else ""),
+                 ("model", "inputs", name), ("SL1", "SL2"), name, "rows")
+        for name, kind in plan.model.inputs.items()
+    ]  # fmt: skip
+
+
+def _bound(promised: Any) -> str:
+    """What is at least or at most promised; of what is counted in errors of a unit as a figure, else as a share."""
+    share = getattr(promised, "metric", None) in _SHARES
+    words = (("at least", promised.at_least), ("at most", promised.at_most))
+    return " and ".join(f"{word} {f'{value:.4g}' if not share else f'{100 * value:.4g} %'}" for word, value in words
+                        if value is not None)  # fmt: skip
+
+
+def _is_of(finding: Finding, codes: tuple[str, ...], column: str | None) -> bool:
+    """Whether a finding stands for something of this: by its key, or by one of those that began with it."""
+    return any(
+        key.startswith(codes) and (column is None or key.split(" ")[1:2] == [column] or column in key.split(" ", 1)[1:])
+        for key in finding.keys
+    )
+
+
+def _worst(finding: Finding) -> tuple[bool, bool, int]:
+    return finding.severity != "page", finding.state == "muted", -finding.number
