@@ -72,7 +72,7 @@ def test_a_draft_is_a_plan_that_teaches(folder: Path) -> None:
     table = {
         "ts": pa.array(np.arange(size) * 7_200_000_000 + 1_700_000_000_000_000, pa.timestamp("us")),
         "x": x, "Country: of origin": rng.choice(["de", "fr"], size), "true": rng.choice(["yes", "no"], size),
-        "late": (x + rng.normal(size=size) > 0).astype(int),
+        "late": (x + rng.normal(size=size) > 0).astype(int), "parcel": [f"p-{number}" for number in range(size)],
     }  # fmt: skip
     pq.write_table(pa.table(table), folder / "history.parquet")
     done = run(folder, "plan", "draft", "history.parquet", "--time", "ts", "--target", "late", "--out", "draft.yaml")
@@ -84,6 +84,7 @@ def test_a_draft_is_a_plan_that_teaches(folder: Path) -> None:
     assert drafted.watch.performance.metric == "accuracy"
     assert 0.6 < (drafted.watch.performance.at_least or 0) < 0.75
     assert text.count("#") > 20
+    assert "differs in every row: parcel. It may be the `id`" in text
     assert run(folder, "plan", "check", "draft.yaml").returncode == 1  # TODO stands for what people know
     done = run(folder, "plan", "draft", "history.parquet", "--time", "ts", "--out", "draft.yaml")
     assert done.returncode == 2

@@ -98,3 +98,19 @@ def test_whoever_was_given_up_and_comes_back_takes_its_rows_away_again(
     assert kept(system) == []
     assert observe(system, path).accepted == 2
     assert kept(system) == ["a", "b"]
+
+
+def test_whoever_comes_back_after_its_rows_were_counted_leaves_them(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = Tables.append
+
+    def slow(*given: Any) -> None:
+        append(*given)
+        wait(system)
+        left.finish(system.database, system.tables, NAME, now=system.clock.now())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tables, "append", slow)
+        assert observe(system, write(tmp_path / "a.parquet", "a", "b")).accepted == 2
+    assert kept(system) == ["a", "b"]

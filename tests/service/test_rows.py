@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelflife.errors import BadInput
-from shelflife.observe.rows import from_arrow, from_json
+from shelflife.observe.rows import check_columns, from_arrow, from_json
 from shelflife.observe.shapes import RowKind, shape
 from shelflife.testing import plans
 
@@ -128,8 +128,25 @@ def test_tables_are_read_flat_or_nested_and_by_the_names_they_have() -> None:
     )
     with pytest.raises(BadInput, match=r"There is no column 'tickets' for 'id'. Did you mean 'ticket'\?"):
         from_arrow(flat, shape(PLAN, "predictions"), now=NOW, columns={"id": "tickets"})
+    # What the plan calls them is what their people call them.
+    plan = plans.minimal(**{"model.prediction": "said", "model.score": "sure", "model.outcome.name": "was"})
+    theirs = pa.table({"id": ["a"], "time": times[:1], "said": ["x"], "sure": [0.5], "was": ["y"]})
+    read = from_arrow(theirs, shape(plan, "predictions"), now=NOW).table
+    assert (read["prediction"].to_pylist(), read["score"].to_pylist()) == (["x"], [0.5])
+    assert from_arrow(theirs, shape(plan, "outcomes"), now=NOW).table["outcome"].to_pylist() == ["y"]
+    alike = plans.minimal(**{"model.prediction": "was", "model.outcome.name": "was"})
+    assert from_arrow(theirs, shape(alike, "predictions"), now=NOW).table["prediction"].to_pylist() == [None]
     bad = pa.table({"id": ["a", "b"], "time": times[:2], "age": ["3", "old"]})
     assert set(from_arrow(bad, shape(PLAN, "predictions"), now=NOW).rejected) == {0, 1}
+
+
+def test_a_table_without_what_every_row_needs_is_told_once() -> None:
+    with pytest.raises(BadInput, match=r"predictions need 'id', and the table has no such column.*It has ts, age\."):
+        check_columns(["ts", "age"], shape(PLAN, "predictions"), {"time": "ts"})
+    with pytest.raises(BadInput, match=r"Predictions have no column 'tiem'\. Did you mean 'time'\?"):
+        check_columns(["id", "ts"], shape(PLAN, "predictions"), {"tiem": "ts"})
+    check_columns(["kpi", "time", "value"], shape(PLAN, "kpis"), None)
+    check_columns(["id", PLAN.model.outcome.name], shape(PLAN, "outcomes"), None)
 
 
 @given(

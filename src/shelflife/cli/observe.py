@@ -72,7 +72,7 @@ def tell(found: Observed) -> None:
     if found.rejected > len(found.reasons):
         typer.echo(f"  and {found.rejected - len(found.reasons):,} more", err=True)
     if found.ignored:
-        typer.echo(f"Not in the plan, and not kept: {', '.join(found.ignored)}.", err=True)
+        typer.echo(f"Columns of other things, not kept: {', '.join(found.ignored)}.", err=True)
 
 
 def _columns(written: str | None) -> dict[str, str]:

@@ -15,6 +15,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from shelflife import tables
 from shelflife.errors import BadInput, NotEnoughHistory
 from shelflife.lifespan.result import Lifespan
@@ -27,6 +30,7 @@ _DAY = timedelta(days=1)
 _ROWS_A_BUCKET = 30
 _BUCKETS = (timedelta(hours=1), _DAY, 7 * _DAY)
 _MOST_SEGMENTS = 2
+_ROWS_THAT_DIFFER = 100
 
 
 @dataclass(frozen=True)
@@ -91,13 +95,14 @@ def draft(
         tables.open_rows(data, time=time, folder=Path(folder)) as rows,
     ):
         facts = _columns(rows, time, apart)
+    left = sorted({*apart, *facts.ids} - {target})
     answer: Lifespan | None = None
     missing: str | None = "no target was named (--target)"
     if target is not None:
         try:
             answer, missing = measure(
-                data, time=time, target=target, drop=sorted(apart - {target}), label_delay=label_delay, engine=engine,
-                jobs=jobs, **measuring,
+                data, time=time, target=target, drop=left, label_delay=label_delay, engine=engine, jobs=jobs,
+                **measuring,
             ), None  # fmt: skip
         except NotEnoughHistory as error:
             missing = f"the history is too short: {error}"
@@ -112,7 +117,7 @@ def draft(
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the table says of itself: its name, rows, first and last time, and inputs that make groups."""
+    """What the table says of itself: its name, rows, first and last time, inputs, which make groups, and its ids."""
 
     source: str
     rows: int
@@ -120,6 +125,7 @@ class _Facts:
     end: datetime
     inputs: dict[str, str]
     groups: tuple[str, ...]
+    ids: tuple[str, ...]
 
     @property
     def days(self) -> float:
@@ -129,7 +135,8 @@ class _Facts:
 def _columns(rows: tables.Rows, time: str, apart: set[str]) -> _Facts:
     from shelflife.profile import Reference
 
-    learnt = Reference.learn(rows, time=time, bucket="1d", exclude=sorted(apart))
+    ids = _ids(rows, [name for name in rows.schema.names if name not in {*apart, time}])
+    learnt = Reference.learn(rows, time=time, bucket="1d", exclude=sorted({*apart, *ids}))
     parts = [part for part in learnt.layout.parts if part.kind != "outcome" and part.name != time]
     if not parts:
         raise BadInput(f"{rows.source} has no column left that could be an input. Drop fewer, or add some.")
@@ -139,7 +146,25 @@ def _columns(rows: tables.Rows, time: str, apart: set[str]) -> _Facts:
     first, last = (datetime.fromtimestamp(int(edge) / 1e6, UTC) for edge in (whole.buckets.min(), whole.buckets.max()))
     kinds = {part.name: part.kind for part in parts}
     groups = tuple(name for name, kind in kinds.items() if kind in {"category", "boolean"})
-    return _Facts(rows.source, int(whole.rows.sum()), first, last + _DAY, kinds, groups)
+    return _Facts(rows.source, int(whole.rows.sum()), first, last + _DAY, kinds, groups, ids)
+
+
+def _ids(rows: tables.Rows, names: list[str]) -> tuple[str, ...]:
+    """Columns that tell rows apart: words of one kind, another in each of the first rows."""
+    for batch in rows.batches(names) if names else ():
+        if batch.num_rows < _ROWS_THAT_DIFFER:
+            break
+        columns = zip(names, batch.columns, strict=True)
+        return tuple(name for name, column in columns if _differs(column))
+    return ()
+
+
+def _differs(column: pa.Array) -> bool:
+    words = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    if words.type not in {pa.string(), pa.large_string(), pa.string_view()}:
+        return False
+    one_word = pc.all(pc.invert(pc.match_substring(words, " "))).as_py()
+    return bool(one_word) and words.null_count == 0 and pc.count_distinct(words).as_py() == len(words)
 
 
 def _bucket(facts: _Facts) -> timedelta:

@@ -18,7 +18,7 @@ from shelflife.events import RowsObserved
 from shelflife.ledger import append
 from shelflife.observe import left
 from shelflife.observe.keep import Kept, keep
-from shelflife.observe.rows import Read, from_arrow
+from shelflife.observe.rows import Read, check_columns, from_arrow
 from shelflife.observe.shapes import Shape
 from shelflife.store.database import Database
 from shelflife.store.tables import Tables
@@ -86,6 +86,7 @@ def observe(
         doors.open_rows(path, time=None, folder=Path(folder)) as rows,
         ThreadPoolExecutor(_AT_ONCE) as pool,  # while one chunk is written the next is read and its ids are claimed
     ):
+        check_columns(rows.schema.names, shape, columns)
         under_way: deque[Future[Kept]] = deque()
         for number, table in enumerate(_chunks(rows)):
             read = from_arrow(table, shape, now=now, columns=columns)

@@ -91,7 +91,9 @@ def keep(
         tables.append(system, kind, _stamped(database, fresh, digests[mine], system, kind, batch.number, now))
     with database.writing() as connection:
         settled = settle(connection, tables, batch, fresh, digests[mine], now=now)
-    if not settled:
+        # Whoever took it for gone has finished it where its rows were in their table, and else given it up.
+        given_up = not settled and not connection.scalar(select(batches.c.rows).where(batches.c.number == batch.number))
+    if given_up and len(fresh):
         tables.delete(system, kind, f"batch = {batch.number}")
         raise BadInput(f"Writing {kind} of {system} took so long that it was given up. Try again.")
     return Kept(batch.number, len(fresh), len(rows) - len(fresh))

@@ -17,7 +17,7 @@ from shelflife.observe import left
 from shelflife.observe.connectors import Connector, connector
 from shelflife.observe.files import Observed, Tally
 from shelflife.observe.keep import keep
-from shelflife.observe.rows import from_arrow
+from shelflife.observe.rows import check_columns, from_arrow
 from shelflife.observe.shapes import shape
 from shelflife.plan import Plan
 from shelflife.store.database import Database
@@ -54,6 +54,7 @@ def pull(
     for number, table in enumerate((source or connector(asked)).read(asked.mark, _since(last, asked.overlap))):
         if asked.mark not in table.column_names:
             raise BadInput(f"The feed {feed!r} has no column {asked.mark!r}. {nearest(asked.mark, table.column_names)}")
+        check_columns(table.column_names, wanted, asked.columns)
         read = from_arrow(table, wanted, now=now, columns=asked.columns)
         kept = keep(
             database, tables, source=f"pull:{run}:{number}", system=plan.system, kind=asked.rows, rows=read.table,

@@ -71,9 +71,23 @@ def from_json(rows: Sequence[Any], shape: Shape, *, now: datetime) -> Read:
 
 
 def from_arrow(table: pa.Table, shape: Shape, *, now: datetime, columns: Mapping[str, str] | None = None) -> Read:
-    """Rows of a table, flat or with ``inputs`` as a struct; `columns` gives its name for each of ours that differs."""
+    """Rows of a table, flat or with ``inputs`` as a struct.
+
+    Parameters
+    ----------
+    columns
+        Its name for each of ours that differs. Where ours is absent, the name that the plan gives it is looked for.
+
+    Raises
+    ------
+    BadInput
+        Where there is no column that was named.
+    """
     reading = _Reading(len(table))
     named = dict(columns or {})
+    for ours, theirs in shape.called.items():
+        if ours not in table.column_names and theirs in table.column_names:
+            named.setdefault(ours, theirs)
     known: set[str] = set()
 
     def take(name: str) -> pa.ChunkedArray | None:
@@ -95,7 +109,28 @@ def from_arrow(table: pa.Table, shape: Shape, *, now: datetime, columns: Mapping
     return _finished(pa.table(arrays, schema=shape.schema), shape, reading, now)
 
 
+def check_columns(names: Sequence[str], shape: Shape, columns: Mapping[str, str] | None) -> None:
+    """Raise `BadInput` where a table lacks a column without which none of its rows can be kept."""
+    named = dict(columns or {})
+    ours = list(dict.fromkeys([*shape.schema.names, *(one.name for part in shape.schema for one in _inner(part))]))
+    for name in named:
+        if name not in ours:
+            raise BadInput(f"{shape.kind.capitalize()} have no column {name!r}. {nearest(name, ours)}")
+    own = {"id"} if shape.kind == "kpis" else set()  # which are named by their time
+    for name in [name for name in ours if name in shape.needed - own]:
+        if not {named.get(name, name), shape.called.get(name)} & set(names):
+            there = ", ".join(list(names)[:_IGNORED])
+            raise BadInput(
+                f"Rows of {shape.kind} need {name!r}, and the table has no such column; say which one it is:"
+                f" {name}=COLUMN (`--columns`, or `columns` of a feed). It has {there}."
+            )
+
+
 # ----------------------------------------------------------------------------------------------------------------------
+
+
+def _inner(column: pa.Field) -> list[pa.Field]:
+    return list(column.type) if pa.types.is_struct(column.type) else []
 
 
 class _Reading:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pyarrow as pa
@@ -41,6 +41,8 @@ class Shape:
         Texts that a column may hold, by column; of others any.
     private
         Inputs that are read by their type and kept as digests.
+    called
+        What the plan calls a column of ours, and so most likely a table of its people too.
     """
 
     kind: RowKind
@@ -48,6 +50,7 @@ class Shape:
     needed: frozenset[str]
     words: dict[str, tuple[str, ...]]
     private: frozenset[str] = frozenset()
+    called: dict[str, str] = field(default_factory=dict)
 
     @property
     def kept(self) -> pa.Schema:
@@ -66,18 +69,24 @@ class Shape:
 def shape(plan: Plan, kind: RowKind) -> Shape:
     """The shape of a kind of row by the plan."""
     answer = pa.float64() if plan.model.task == "regression" else pa.string()
+    truth = plan.model.outcome.name if plan.model.outcome is not None else None
     fields = [pa.field("id", pa.string()), pa.field("time", MOMENT)]
     if kind == "predictions":
+        # Where both have one name, a table's column of that name is as likely what turned out true.
+        called = {} if plan.model.prediction == truth else {"prediction": plan.model.prediction}
         inputs = pa.struct([(name, _TYPES[kind]) for name, kind in plan.model.inputs.items()])
         fields += [pa.field("version", pa.string()), pa.field("prediction", answer)]
         if len(plan.model.score) == 1:
             fields.append(pa.field("score", pa.float64()))
+            called["score"] = next(iter(plan.model.score))
         elif plan.model.score:
             fields.append(pa.field("score", pa.struct([(name, pa.float64()) for name in plan.model.score])))
         fields.append(pa.field("inputs", inputs))
-        return Shape(kind, pa.schema(fields), frozenset({"id", "time"}), {}, frozenset(plan.model.private))
+        return Shape(kind, pa.schema(fields), frozenset({"id", "time"}), {}, frozenset(plan.model.private), called)
     if kind == "outcomes":
-        return Shape(kind, pa.schema([*fields, pa.field("outcome", answer)]), frozenset({"id", "outcome"}), {})
+        fields.append(pa.field("outcome", answer))
+        called = {"outcome": truth} if truth else {}
+        return Shape(kind, pa.schema(fields), frozenset({"id", "outcome"}), {}, called=called)
     if kind == "feedback":
         texts = [pa.field(name, pa.string()) for name in ("prediction_id", "what", "value", "by", "text")]
         return Shape(kind, pa.schema([*fields, *texts]), frozenset({"id", "what"}), {"what": FEEDBACK})
