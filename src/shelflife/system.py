@@ -24,7 +24,7 @@ from shelflife.observe.intake import Intake
 from shelflife.observe.keep import check_fits
 from shelflife.observe.rows import Read, from_json
 from shelflife.observe.shapes import RowKind, Shape, shape
-from shelflife.plan import Written, parse
+from shelflife.plan import Written, recalled
 from shelflife.profile.reference import Reference
 from shelflife.rights import OF_PEOPLE, Denied, Unknown
 from shelflife.store.database import Database
@@ -91,7 +91,14 @@ class System:
             number = 1 if last is None else last.number + 1
             connection.execute(
                 insert(plans).values(
-                    system=name, number=number, text=plan.text, sha256=plan.sha256, at=now, by=by, because=because
+                    system=name,
+                    number=number,
+                    text=plan.text,
+                    said=plan.said,
+                    sha256=plan.sha256,
+                    at=now,
+                    by=by,
+                    because=because,
                 )
             )
             ledger.append(connection, PlanApplied(name, number, plan.sha256, because), at=now, by=by)
@@ -99,39 +106,42 @@ class System:
 
     def plan(self, system: str, number: int | None = None) -> Written:
         """An applied plan as it was written: the newest, or one by its number."""
-        query = select(plans.c.text, plans.c.number).where(plans.c.system == system)
-        if number is not None:
-            query = query.where(plans.c.number == number)
-        with self.database.reading() as connection:
-            found = connection.execute(query.order_by(plans.c.number.desc())).first()
-        if found is None:
-            raise self._unknown(system, number)
-        return self._parsed(system, found.number, found.text)
+        return self._recalled(self._applied(system, number))
 
     def newest(self, system: str) -> tuple[int, datetime, Written]:
         """The newest plan of a system: its number, since when it counts, and what it says."""
-        query = select(plans).where(plans.c.system == system).order_by(plans.c.number.desc())
-        with self.database.reading() as connection:
-            found = connection.execute(query.limit(1)).first()
-        if found is None:
-            raise self._unknown(system, None)
-        return found.number, found.at, self._parsed(system, found.number, found.text)
+        found = self._applied(system, None)
+        return found.number, found.at, self._recalled(found)
 
-    def _parsed(self, system: str, number: int, text: str) -> Written:
+    def _applied(self, system: str, number: int | None) -> Any:
+        query = select(plans).where(plans.c.system == system)
+        if number is not None:
+            query = query.where(plans.c.number == number)
+        with self.database.reading() as connection:
+            found = connection.execute(query.order_by(plans.c.number.desc()).limit(1)).first()
+        if found is None:
+            raise self._unknown(system, number)
+        return found
+
+    def _recalled(self, row: Any) -> Written:
         # An applied plan never changes.
-        if (system, number) not in self._plans:
-            self._plans[system, number] = parse(text, source=f"plan {number} of {system}")
-        return self._plans[system, number]
+        which = row.system, row.number
+        if which not in self._plans:
+            source = f"plan {row.number} of {row.system}"
+            self._plans[which] = recalled(row.text, row.said, row.sha256, source=source)
+        return self._plans[which]
 
     def current_plans(self) -> list[tuple[int, Written]]:
         """The newest plan of every system and its number, by the system's name."""
-        newest = select(plans.c.system, func.max(plans.c.number).label("number")).group_by(plans.c.system).subquery()
-        query = select(plans.c.system, plans.c.number, plans.c.text).join(
-            newest, (plans.c.system == newest.c.system) & (plans.c.number == newest.c.number)
-        )
+        newest = select(plans.c.system, func.max(plans.c.number).label("number")).group_by(plans.c.system)
         with self.database.reading() as connection:
-            rows = connection.execute(query.order_by(plans.c.system)).all()
-        return [(row.number, self._parsed(row.system, row.number, row.text)) for row in rows]
+            found = [(row.system, row.number) for row in connection.execute(newest.order_by(plans.c.system))]
+            if any(which not in self._plans for which in found):
+                of = newest.subquery()
+                same = (plans.c.system == of.c.system) & (plans.c.number == of.c.number)
+                for row in connection.execute(select(plans).join(of, same)):
+                    self._recalled(row)
+        return [(number, self._plans[name, number]) for name, number in found]
 
     def names(self) -> list[str]:
         """The systems that have a plan."""

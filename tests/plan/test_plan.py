@@ -255,6 +255,22 @@ def test_durations_are_read_as_they_are_written(number: int, unit: str) -> None:
     assert read.watch.false_alarms.per == span
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["at hand", "not kept"])
+def test_a_plan_is_recalled_as_it_was_read(whole: str, kept: bool) -> None:
+    for text in (whole, plans.text()):
+        read = plan.parse(text)
+        again = plan.recalled(text, read.said if kept else None, read.sha256, source="plan 1")
+        assert (again.plan, again.said, again.sha256) == (read.plan, read.said, read.sha256)
+        assert again.line("watch", "drift") == read.line("watch", "drift")
+
+
+def test_what_somebody_changed_is_not_recalled(whole: str) -> None:
+    read = plan.parse(whole)
+    looser = read.said.replace('"at_most": 0.03', '"at_most": 0.9')
+    assert looser != read.said
+    assert plan.recalled(whole, looser, read.sha256, source="plan 1").plan == read.plan
+
+
 def test_content_and_not_layout_is_what_a_plan_says(whole: str) -> None:
     same = "# a comment\n" + whole.replace("{every: 90d, by: lead}", "\n  by: lead\n  every: 90d")
     assert plan.parse(same).sha256 == plan.parse(whole).sha256

@@ -3,7 +3,7 @@
 from shelflife.plan.diff import Change, differences
 from shelflife.plan.json_schema import schema
 from shelflife.plan.lint import Remark, remarks
-from shelflife.plan.reader import PlanError, Problem, Written, parse, read
+from shelflife.plan.reader import PlanError, Problem, Written, parse, read, recalled
 from shelflife.plan.spec import Plan
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "differences",
     "parse",
     "read",
+    "recalled",
     "remarks",
     "schema",
 ]

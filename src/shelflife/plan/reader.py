@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import functools
 import hashlib
 import json
 import types
@@ -50,22 +52,39 @@ class Written:
     plan: Plan
     text: str
     source: str
-    lines: dict[Place, int]
+
+    @functools.cached_property
+    def said(self) -> str:
+        """What it says as JSON, of which comments, order of keys and layout change nothing."""
+        return json.dumps(self.plan.model_dump(mode="json", by_alias=True), sort_keys=True, ensure_ascii=False)
 
     @property
     def sha256(self) -> str:
-        """The digest of what it says; comments, order of keys and layout do not change it."""
-        return digest(self.plan)
+        """The digest of what it says."""
+        return hashlib.sha256(self.said.encode()).hexdigest()
+
+    @functools.cached_property
+    def lines(self) -> dict[Place, int]:
+        """Where each part of it stands."""
+        return _load(self.text, self.source)[1]
 
     def line(self, *place: str | int) -> int:
         """The line of a part, or of the nearest part around it."""
         return _line(self.lines, place)
 
 
-def digest(plan: Plan) -> str:
-    """SHA-256 of what a plan says."""
-    said = json.dumps(plan.model_dump(mode="json", by_alias=True), sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(said.encode()).hexdigest()
+def recalled(text: str, said: str | None, sha256: str, *, source: str) -> Written:
+    """A plan that was read before; without reading its text again where what it said then is at hand, unchanged.
+
+    Raises
+    ------
+    PlanError
+        Where the plan is not valid any more.
+    """
+    if said is not None and hashlib.sha256(said.encode()).hexdigest() == sha256:
+        with contextlib.suppress(ValidationError):  # the words of plans may have changed since
+            return Written(Plan.model_validate_json(said), text, source)
+    return parse(text, source=source)
 
 
 def read(path: str | Path) -> Written:
@@ -122,7 +141,7 @@ def parse(text: str, *, source: str = "plan") -> Written:
     wrong = [Problem(_line(lines, place), dotted(place), says) for place, says in references.contradictions(plan)]
     if wrong:
         raise PlanError(source, wrong)
-    return Written(plan, text, source, lines)
+    return Written(plan, text, source)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
