@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )  # fmt: skip
 
-FORM = "0004"  # the newest migration, which makes what stands here
+FORM = "0005"  # the newest migration, which makes what stands here
 
 metadata = MetaData(
     naming_convention={
