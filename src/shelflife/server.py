@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -40,6 +41,9 @@ _HEADERS = [
 _LATE = 1.0  # seconds
 _log = logging.getLogger("shelflife.server")
 
+# Not even where the environment asks for it: what runs here tells of itself by /metrics and its logs, to who fetches.
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+
 
 def create(system: System, *, behind_proxy: bool = False, **intake: Any) -> FastAPI:
     """The application over one workspace.
@@ -61,6 +65,7 @@ def create(system: System, *, behind_proxy: bool = False, **intake: Any) -> Fast
     app = FastAPI(
         title="Shelflife", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
         openapi_url="/api/v1/openapi.json", description="Keeps machine learning in production true to the business.",
+        telemetry=_NO_TELEMETRY,
     )  # fmt: skip
     app.state.system, app.state.behind_proxy, app.state.metrics = system, behind_proxy, Metrics()
     # Rows are taken in by the last: it has a place for any word, the others come before it.

@@ -81,8 +81,7 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
 
     Raises `BadInput` where there is no system `only`.
     """
-    if only is not None:
-        system.check_known(only)
+    current = system.current_plans() if only is None else [system.newest(only)[::2]]
     now = system.clock.now()
     living: dict[str, list[Finding]] = defaultdict(list)
     for finding in system.watching.findings(only):
@@ -97,11 +96,9 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
         )
         referenced = {row.system: row.number for row in connection.execute(latest)}
     found = []
-    for number, written in system.current_plans():
+    for number, written in current:
         plan = written.plan
         name = plan.system
-        if only not in (None, name):
-            continue
         own = living[name]
         model = freshness.of_model(plan, own, referenced=name in referenced, watched=watched.get(name), now=now)
         feeds = freshness.of_feeds(plan, newest[name], own, now)
