@@ -111,9 +111,9 @@ def test_rows_tokens_and_the_ledger(folder: Path) -> None:
     (folder / "x.csv").write_text("parcel,at,weight\np1,2026-04-30T10:00:00Z,2.5\np2,2026-04-30T11:00:00Z,3\n")
     assert run(folder, *arguments).stdout == "2 accepted, 0 known already, 0 rejected.\n"
     assert run(folder, *arguments).stdout == "0 accepted, 2 known already, 0 rejected.\n"
-    assert run(folder, "tables", "compact", "parcel-delay").stdout == "1 files became 1.\n"
-    assert run(folder, "tables", "expire", "parcel-delay").stdout == "0 rows were removed.\n"
-    assert run(folder, "tables", "erase", "parcel-delay", "p1").stdout.startswith("1 rows were removed")
+    assert run(folder, "tables", "compact", "parcel-delay").stdout == "1 file became 1.\n"
+    assert run(folder, "tables", "expire", "parcel-delay").stdout == "0 rows removed.\n"
+    assert run(folder, "tables", "erase", "parcel-delay", "p1").stdout.startswith("1 row removed")
     done = run(folder, "ledger", "verify")
     assert (done.returncode, done.stdout[:23]) == (0, "✓ The ledger is whole: ")
     exported = [json.loads(line) for line in run(folder, "ledger", "export").stdout.splitlines()]

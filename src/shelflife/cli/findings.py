@@ -1,4 +1,4 @@
-"""``shelflife reference`` and ``shelflife finding``: what live rows are compared with, and what was found."""
+"""``shelflife reference`` and ``shelflife findings``: what live rows are compared with, and what was found."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from shelflife.errors import BadInput
 if TYPE_CHECKING:
     from shelflife.watch.findings import Finding
 
-app = typer.Typer(no_args_is_help=True, help="What departs from a plan: shown, acknowledged, muted, resolved.")
+app = typer.Typer()
 
-_which, _results = panel("Which rows"), panel("Results")
+_which, _of, _results = panel("Which rows"), panel("Which findings"), panel("Results")
 
 Number = Annotated[int, typer.Argument(help="The finding's number.")]
 
@@ -43,18 +43,23 @@ def reference(
         typer.echo(f"  {note}", err=True)
 
 
-@app.command("list")
+@app.callback(invoke_without_command=True)
 @complaining
-def list_(
-    system: Annotated[str | None, typer.Argument(help="Only those of this system.")] = None,
-    ended: Annotated[bool, _results("Also those that are resolved.", "--ended")] = False,
+def living(
+    context: typer.Context,
+    system: Annotated[str | None, _of("Only those of this system.")] = None,
+    ended: Annotated[bool, _of("Also those that are resolved.", "--ended")] = False,
     json: Annotated[bool, _results("Print JSON instead of words.", "--json")] = False,
     home: Home = None,
 ) -> None:
-    """Print what departs from the plans now.
+    """What departs from the plans now; shown, acknowledged, muted, resolved by its number.
 
     Exit status: 0 nothing, 1 something.
     """
+    if context.invoked_subcommand is not None:
+        if system is not None or ended or json or home is not None:
+            raise BadInput(f"Options come after the word: `shelflife findings {context.invoked_subcommand} …`.")
+        return
     with opened(home) as workspace:
         if system is not None:
             workspace.check_known(system)

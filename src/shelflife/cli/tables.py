@@ -8,6 +8,7 @@ import typer
 
 from shelflife.cli.frame import complaining
 from shelflife.cli.workspace import By, Home, opened, somebody
+from shelflife.look.words import plural
 
 app = typer.Typer(no_args_is_help=True, help="Tables of observations: compacted, thinned out, one id erased.")
 
@@ -21,7 +22,7 @@ def compact(system: System, home: Home = None, by: By = None) -> None:
     with opened(home) as workspace:
         workspace.plan(system)
         before, after = workspace.compact(system, by=somebody(by))
-    typer.echo(f"{before:,} files became {after:,}.")
+    typer.echo(f"{plural(before, 'file')} became {after:,}.")
 
 
 @app.command()
@@ -34,7 +35,7 @@ def expire(system: System, home: Home = None, by: By = None) -> None:
     if keep is None:
         typer.echo("Nothing was removed: the plan keeps rows for good. `keep: 400d` in it says otherwise.")
     else:
-        typer.echo(f"{gone:,} rows were removed.")
+        typer.echo(f"{plural(gone, 'row')} removed.")
 
 
 @app.command()
@@ -49,4 +50,4 @@ def erase(
     with opened(home) as workspace:
         workspace.plan(system)
         gone = workspace.erase(system, id, by=somebody(by))
-    typer.echo(f"{gone:,} rows were removed; the ledger tells the digest of the id, not the id.")
+    typer.echo(f"{plural(gone, 'row')} removed; the ledger tells the digest of the id, not the id.")
