@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from shelflife.cli import app
 from shelflife.system import System
 from shelflife.testing import streams
 from shelflife.watch import findings
@@ -22,11 +23,9 @@ from shelflife.watch.findings import Found
 from shelflife.workspace import Settings
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "SHELFLIFE_HOME": str(folder / ".shelflife")}
-    command = [sys.executable, "-m", "shelflife", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
+def run(folder: Path, *arguments: str) -> Result:
+    done = CliRunner().invoke(app, arguments, env={"SHELFLIFE_HOME": str(folder / ".shelflife"), "NO_COLOR": "1"})
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done
 
 
@@ -42,28 +41,29 @@ def watched(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     pq.write_table(told.append_column("parcel", ids), folder / "history.parquet")
     readme = (root / "README.md").read_text()
     block = next(one for one in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) if "plan draft" in one)
-    for line in block.splitlines():
-        command, *words = shlex.split(line, comments=True)
-        assert command == "shelflife"
-        if words != ["up"]:
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert commands.pop() == ["shelflife", "up"]
+    with contextlib.chdir(folder):
+        for command, *words in commands:
+            assert command == "shelflife"
             done = run(folder, *words)
-            assert done.returncode == 0, (line, done.stdout, done.stderr)
+            assert done.exit_code == 0, (words, done.output)
     return folder
 
 
 def test_the_readme_leads_to_a_watched_system(watched: Path) -> None:
     done = run(watched, "status")
-    assert done.returncode == 0
+    assert done.exit_code == 0
     assert done.stdout.startswith("Parcels (parcels): 0 to act on, 0 to note\n")
     (told,) = json.loads(run(watched, "status", "--json").stdout)
     assert (told["system"], told["reference"]) == ("parcels", 1)
-    assert run(watched, "status", "parcel").returncode == 2
-    assert "There is no column" not in run(watched, "reference", "parcels", "--end", "2026-02-01").stderr
+    assert run(watched, "status", "parcel").exit_code == 2
+    assert run(watched, "reference", "parcels", "--end", "2026-02-01").stdout.startswith("✓ Reference 2 of parcels: 2,")
     assert "asks for a date" in run(watched, "reference", "parcels", "--end", "soon").stderr
 
 
 def test_findings_are_shown_and_answered(watched: Path) -> None:
-    assert (run(watched, "findings").stdout, run(watched, "findings").returncode) == (
+    assert (run(watched, "findings").stdout, run(watched, "findings").exit_code) == (
         "Nothing departs from the plans.\n", 0,
     )  # fmt: skip
     system = System(Settings(home=watched / ".shelflife"))
@@ -73,7 +73,7 @@ def test_findings_are_shown_and_answered(watched: Path) -> None:
         findings.tell(connection, "parcels", found, plan=1, now=datetime.now(UTC))
     system.close()
     done = run(watched, "findings", "--system", "parcels")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert len(done.stdout.splitlines()) == 2
     first, second = sorted(one["number"] for one in json.loads(run(watched, "findings", "--json").stdout))
     shown = run(watched, "findings", "show", str(first)).stdout
@@ -82,10 +82,10 @@ def test_findings_are_shown_and_answered(watched: Path) -> None:
     assert run(watched, "findings", "acknowledge", str(first), "--by", "mara").stdout == (
         f"✓ Finding {first} is acknowledged.\n"
     )
-    assert run(watched, "findings", "mute", str(first), "--reason", "sale", "--until", "2020-01-01").returncode == 2
-    assert run(watched, "findings", "mute", str(first), "--reason", "sale", "--until", "2126-01-01").returncode == 0
+    assert run(watched, "findings", "mute", str(first), "--reason", "sale", "--until", "2020-01-01").exit_code == 2
+    assert run(watched, "findings", "mute", str(first), "--reason", "sale", "--until", "2126-01-01").exit_code == 0
     assert "sale" in run(watched, "findings", "show", str(first)).stdout
-    assert run(watched, "findings", "resolve", str(second), "--reason", "repaired").returncode == 0
+    assert run(watched, "findings", "resolve", str(second), "--reason", "repaired").exit_code == 0
     assert len(run(watched, "findings").stdout.splitlines()) == 1
     assert len(run(watched, "findings", "--ended").stdout.splitlines()) == 2
     assert "`shelflife findings` shows those" in run(watched, "findings", "show", "99").stderr
