@@ -9,19 +9,18 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import socket
+import re
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import numpy as np
-import uvicorn
 
 from shelflife import plan
-from shelflife.server import create
 from shelflife.store.schema import lifelines, references
 from shelflife.system import System
 from shelflife.testing import plans
@@ -79,26 +78,32 @@ def main() -> None:
     parser.add_argument("--systems", type=int, default=1000)
     parser.add_argument("--times", type=int, default=100)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as listening:
-        system = filled(Path(folder) / "workspace", given.systems)
-        server = uvicorn.Server(uvicorn.Config(create(system), log_level="error"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        draw = random.Random(0)
-        print(f"{given.systems:,} systems, {DAYS} days each; {given.times} times each page\n")
-        print("| page | median, ms | p95, ms | worst, ms |\n| --- | --- | --- | --- |")
-        with httpx.Client(base_url=url, timeout=60) as client:
-            client.post("/sign-in", data={"name": "mara", "password": "a long enough one"})
-            for path in ("/?page={page}", "/systems/{system}", "/systems/{system}/lifeline.svg", "/findings",
-                         "/findings/{finding}", "/systems/{system}/plan", "/ledger", "/ledger?system={system}",
-                         "/people", "/api"):  # fmt: skip
-                asked(client, path, given.systems, 3, draw)
-                took = np.array(asked(client, path, given.systems, given.times, draw)) * 1000
-                print(f"| {path} | {np.median(took):.0f} | {np.quantile(took, 0.95):.0f} | {took.max():.0f} |")
-        server.should_exit = True
-        thread.join()
-        system.close()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "workspace"
+        filled(home, given.systems).close()
+        command = [sys.executable, "-m", "shelflife", "up", "--role", "api", "--port", "0", "--workspace", str(home)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
+            assert service.stderr is not None
+            url = next(found[0] for line in service.stderr if (found := re.search(r"http://[\d.:]+", line)))
+            try:
+                measure(url, given.systems, given.times)
+            finally:
+                service.terminate()
+
+
+def measure(url: str, systems: int, times: int) -> None:
+    """Ask for every page so many times, and print how long each took."""
+    draw = random.Random(0)
+    print(f"{systems:,} systems, {DAYS} days each; {times} times each page\n")
+    print("| page | median, ms | p95, ms | worst, ms |\n| --- | --- | --- | --- |")
+    with httpx.Client(base_url=url, timeout=60) as client:
+        client.post("/sign-in", data={"name": "mara", "password": "a long enough one"})
+        for path in ("/?page={page}", "/systems/{system}", "/systems/{system}/lifeline.svg", "/findings",
+                     "/findings/{finding}", "/systems/{system}/plan", "/ledger", "/ledger?system={system}",
+                     "/people", "/api"):  # fmt: skip
+            asked(client, path, systems, 3, draw)
+            took = np.array(asked(client, path, systems, times, draw)) * 1000
+            print(f"| {path} | {np.median(took):.0f} | {np.quantile(took, 0.95):.0f} | {took.max():.0f} |")
 
 
 if __name__ == "__main__":
