@@ -158,5 +158,8 @@ def _serve(workspace: System, host: str, port: int, *, tls: dict[str, Any], behi
     workspace.current_plans()
     gc.collect()
     gc.freeze()
-    with listening:
-        uvicorn.Server(config).run(sockets=[listening])
+    try:
+        with listening:
+            uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        gc.unfreeze()  # else it is never let go of, and libraries complain of it as the process ends
