@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 
@@ -12,13 +11,10 @@ from shelflife.plan import Plan
 from shelflife.plan.words import written
 from shelflife.store.schema import delta_tables, references
 from shelflife.system import System
-from shelflife.views.lifeline import Lifeline, lifeline
+from shelflife.views.lifeline import Lifeline, bound, lifeline, promised
 from shelflife.views.status import Status, statuses
 from shelflife.watch.conditions import rows_of
 from shelflife.watch.findings import Finding
-
-# Metrics that are shares of rows.
-_SHARES = {"accuracy", "precision", "recall"}
 
 
 @dataclass(frozen=True)
@@ -71,10 +67,7 @@ class Detail:
     @property
     def promise(self) -> str:
         """What the model promises, in a few words."""
-        found = self.plan.watch.performance
-        if found is None:
-            return "nothing in figures"
-        return _bound(found)
+        return promised(self.plan)
 
 
 def detail(system: System, name: str) -> Detail:
@@ -131,7 +124,7 @@ def promises(plan: Plan) -> list[Promised]:
     if watch.performance is not None:
         what = f"Performance: {watch.performance.metric.replace('_', ' ')}"
         codes: tuple[str, ...] = ("SL301", "SL302", "SL303")
-        found.append(Promised(what, _bound(watch.performance), ("watch", "performance"), codes, None, "outcomes"))
+        found.append(Promised(what, bound(watch.performance), ("watch", "performance"), codes, None, "outcomes"))
     for name, code in (("overrides", "SL402"), ("escalations", "SL403")):
         use = getattr(watch.adoption, name, None)
         if use is not None:
@@ -139,11 +132,11 @@ def promises(plan: Plan) -> list[Promised]:
             found.append(Promised(name.capitalize(), most, ("watch", "adoption", name), (code,), None, "feedback"))
     for place, kpi in enumerate(plan.objective.kpis):
         what = f"KPI: {kpi.name.replace('_', ' ')}"
-        found.append(Promised(what, _bound(kpi), ("objective", "kpis", place), ("SL401",), kpi.name, "kpis"))
+        found.append(Promised(what, bound(kpi), ("objective", "kpis", place), ("SL401",), kpi.name, "kpis"))
     for name, feed in plan.feeds.items():
         rows = feed.expect_rows
         said = f"fresh within {written(feed.fresh_within)}"
-        said += "" if rows is None else f", {_bound(rows)} rows per {written(rows.per)}"
+        said += "" if rows is None else f", {bound(rows)} rows per {written(rows.per)}"
         codes = ("SL501", "SL502")
         found.append(Promised(f"Feed: {name}", said, ("feeds", name), codes, name, rows_of(plan, name)))
     found += _inputs(plan)
@@ -170,14 +163,6 @@ def _inputs(plan: Plan) -> list[Promised]:
                  ("model", "inputs", name), ("SL1", "SL2"), name, "rows")
         for name, kind in plan.model.inputs.items()
     ]  # fmt: skip
-
-
-def _bound(promised: Any) -> str:
-    """What is at least or at most promised; of what is counted in errors of a unit as a figure, else as a share."""
-    share = getattr(promised, "metric", None) in _SHARES
-    words = (("at least", promised.at_least), ("at most", promised.at_most))
-    return " and ".join(f"{word} {f'{value:.4g}' if not share else f'{100 * value:.4g} %'}" for word, value in words
-                        if value is not None)  # fmt: skip
 
 
 def _is_of(finding: Finding, codes: tuple[str, ...], column: str | None) -> bool:

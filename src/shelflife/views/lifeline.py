@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import select
 
+from shelflife.plan import Plan
 from shelflife.profile.residual import Residual
 from shelflife.store.schema import plans, references
 from shelflife.system import System
@@ -17,6 +18,7 @@ from shelflife.watch import state
 
 SPAN = timedelta(days=400)
 _MOST = 130  # points of a line; more cannot be told apart
+_SHARES = {"accuracy", "precision", "recall"}  # metrics that are shares of rows
 _Z = 1.645  # of an interval of 90 %
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,6 +67,8 @@ class Lifeline:
 
     Attributes
     ----------
+    promise
+        What the newest plan promises of the model, in words.
     metric
         "accuracy", or "mean error" of numbers, which is better where it is lower.
     start, end
@@ -73,6 +77,7 @@ class Lifeline:
         The length of a point's slice.
     """
 
+    promise: str
     metric: Literal["accuracy", "mean error"]
     start: datetime
     end: datetime
@@ -118,7 +123,7 @@ def lifeline(system: System, name: str) -> Lifeline | None:
     end = max([shown[-1].start + every, *(one.until or one.at for one in marks)])
     kept = tuple(sorted((one for one in marks if (one.until or one.at) >= start or one.living), key=lambda one: one.at))
     metric: Literal["accuracy", "mean error"] = "accuracy" if scale is None else "mean error"
-    return Lifeline(metric, start, end, every, shown, kept)
+    return Lifeline(promised(plan), metric, start, end, every, shown, kept)
 
 
 def _gathered(points: list[watched.Point], start: datetime, every: timedelta, scale: float | None) -> tuple[Point, ...]:
@@ -163,3 +168,17 @@ def _when(micros: int) -> datetime:
 
 def _micros(when: datetime) -> int:
     return (when - _EPOCH) // _MICROSECOND
+
+
+def promised(plan: Plan) -> str:
+    """What the model promises, in a few words."""
+    found = plan.watch.performance
+    return "nothing in figures" if found is None else bound(found)
+
+
+def bound(promised: Any) -> str:
+    """What is at least or at most promised; of what is counted in errors of a unit as a figure, else as a share."""
+    share = getattr(promised, "metric", None) in _SHARES
+    words = (("at least", promised.at_least), ("at most", promised.at_most))
+    return " and ".join(f"{word} {f'{value:.4g}' if not share else f'{100 * value:.4g} %'}" for word, value in words
+                        if value is not None)  # fmt: skip

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from shelflife.look.charts import NARROW, WIDE
 from shelflife.views.detail import detail
-from shelflife.views.lifeline import Lifeline
+from shelflife.views.lifeline import Lifeline, lifeline
 from shelflife.views.plans import plan
 from shelflife.views.programme import programme
 from shelflife.views.record import record
@@ -40,7 +40,7 @@ def system_page(request: Request, who: SignedIn, system: str) -> HTMLResponse:
     """One system."""
     found = detail(here(request), system)
     line = found.lifeline
-    title = "" if line is None else picture.says(line, found.promise)
+    title = "" if line is None else picture.says(line)
     return shown(
         request, "system.html", who, found=found, line=line, title=title, figure=picture.figure,
         digest="" if line is None else _digest(line, title),
@@ -51,12 +51,11 @@ def system_page(request: Request, who: SignedIn, system: str) -> HTMLResponse:
 def lifeline_picture(request: Request, who: SignedIn, system: str, narrow: bool = False, v: str = "") -> Response:
     """The picture of a system; its address has a digest of what it shows, so that it is drawn and fetched once."""
     del who, v
-    found = detail(here(request), system)
-    if found.lifeline is None:
+    line = lifeline(here(request), system)
+    if line is None:
         return Response(status_code=404)
-    title = picture.says(found.lifeline, found.promise)
     return Response(
-        picture.drawn(found.lifeline, title, NARROW if narrow else WIDE), media_type="image/svg+xml",
+        picture.drawn(line, picture.says(line), NARROW if narrow else WIDE), media_type="image/svg+xml",
         headers={"Cache-Control": _KEPT, "Content-Security-Policy": _OF_PICTURES},
     )  # fmt: skip
 

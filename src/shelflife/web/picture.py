@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 
 from shelflife.look import charts, words
-from shelflife.look.charts import colour, instant, pixels, values
+from shelflife.look.charts import colour, instant, pixels
 from shelflife.look.marks import heading, text
 from shelflife.views.lifeline import Lifeline, Mark
 
@@ -23,7 +23,8 @@ _SHAPES = {"finding": "triangle-down", "plan": "diamond", "reference": "circle"}
 @functools.lru_cache(maxsize=256)
 def drawn(line: Lifeline, title: str, width: int) -> str:
     """The picture as an SVG that stands alone; drawing takes a tenth of a second, so the last ones are kept."""
-    return charts.svg(chart(line, title, width=width), standalone=True)
+    made = chart(line, title, width=width)
+    return charts.svg(made, standalone=True, data={"points": _rows(line), "marks": _signs(line)})
 
 
 def chart(line: Lifeline, title: str, *, width: int) -> Any:
@@ -34,8 +35,12 @@ def chart(line: Lifeline, title: str, *, width: int) -> Any:
         parts = [_performance(line, quiet, width), _happened(line, x, width)]
     else:
         parts = [_performance(line, x, width)]
-    made = alt.vconcat(*parts, spacing=14, title=heading(title, _how(line), width=width)).resolve_scale(x="shared")
-    return made.configure(**charts.theme()).configure_concat(spacing=14)
+    # All at once: each method of a chart copies the whole of it.
+    return alt.vconcat(
+        *parts, spacing=14, title=heading(title, _how(line), width=width),
+        resolve={"scale": {"x": "shared"}},
+        config={**charts.theme(), "concat": {"spacing": 14}},
+    )  # fmt: skip
 
 
 def _time(line: Lifeline, axis: alt.Axis) -> alt.X:
@@ -43,12 +48,12 @@ def _time(line: Lifeline, axis: alt.Axis) -> alt.X:
     return alt.X("at:T", axis=axis, scale=scale)
 
 
-def says(line: Lifeline, promised: str) -> str:
+def says(line: Lifeline) -> str:
     """The answer of the picture, as its title."""
     latest = line.latest
     if latest is None or latest.observed is None:
-        return f"No outcome is known yet; promised is {promised}"
-    return f"{line.metric.capitalize()} is {figure(line, latest.observed)}; promised is {promised}"
+        return f"No outcome is known yet; promised is {line.promise}"
+    return f"{line.metric.capitalize()} is {figure(line, latest.observed)}; promised is {line.promise}"
 
 
 def figure(line: Lifeline, value: float | None) -> str:
@@ -79,7 +84,7 @@ def _performance(line: Lifeline, x: alt.X, width: int) -> Any:
     def y(name: str) -> alt.Y:
         return alt.Y(f"{name}:Q", scale=scale, axis=axis)
 
-    base = alt.Chart(values(rows))
+    base = alt.Chart(alt.NamedData("points"))
     gaps: dict[str, Any] = {"invalid": "break-paths-show-domains"}
     band = base.mark_area(color=colour("data"), opacity=0.16, **gaps).encode(x=x, y=y("low"), y2="high:Q")
     estimated = base.mark_line(color=colour("data"), strokeWidth=1.25, strokeDash=[3, 3], **gaps)
@@ -121,12 +126,15 @@ def _happened(line: Lifeline, x: alt.X, width: int) -> Any:
                        scale=alt.Scale(domain=domain, range=[colour(_INKS[kind]) for kind in kinds]))  # fmt: skip
     shapes = alt.Shape("row:N", legend=None,
                        scale=alt.Scale(domain=domain, range=[_SHAPES[kind] for kind in kinds]))  # fmt: skip
-    rows = [_mark(mark, line.start, line.end) for mark in line.marks]
-    base = alt.Chart(values(rows))
+    base = alt.Chart(alt.NamedData("marks"))
     lasts = base.transform_filter("datum.until > datum.at").mark_rule(strokeWidth=3, opacity=0.45)
     signs = base.mark_point(filled=True, size=70, opacity=1)
     layers = [lasts.encode(x=x, x2="until:Q", y=y, color=shades), signs.encode(x=x, y=y, color=shades, shape=shapes)]
     return alt.layer(*layers).properties(width=width, height=_ROW * len(kinds))
+
+
+def _signs(line: Lifeline) -> list[dict[str, Any]]:
+    return [_mark(mark, line.start, line.end) for mark in line.marks]
 
 
 def _mark(mark: Mark, start: datetime, end: datetime) -> dict[str, Any]:
