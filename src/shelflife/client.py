@@ -8,37 +8,51 @@ that sending twice is safe.
 from __future__ import annotations
 
 import atexit
-import contextlib
-import itertools
 import json
 import logging
 import math
 import os
 import random
-import tempfile
+import re
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
+
+from shelflife.waiting import Waiting, own_folder
 
 _log = logging.getLogger("shelflife.client")
 
 _MOST_ROWS = 200_000  # in memory, while one try is under way
 _LONGEST_WAIT = 60.0  # seconds between two tries at most
-_RETRIED = {408, 425, 429, 500, 502, 503, 504}
+_HELD = 60.0  # seconds after which what the service refused to a token is tried again
+_REFUSED = {401, 403, 404}  # what a token may not, or a system without a plan: both can be put right
+_LATER = {408, 425, 429}  # what has to wait whatever it is
+_HALF = re.compile("[\ud800-\udfff]")  # of a character: text that was cut in the middle of one
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of rows so far: on the service's disk, known there already, rejected by it, lost for want of room."""
+    """What became of rows so far: on the service's disk, known there already, rejected by it, lost on the way there."""
 
     accepted: int = 0
     duplicate: int = 0
     rejected: int = 0
     lost: int = 0
+
+
+class _Became(Enum):
+    """What became of a try to send a batch."""
+
+    TOLD = auto()  # the service said of each row what became of it
+    HELD = auto()  # nothing of this kind is taken for now; others are
+    AWAY = auto()  # the service does not answer
 
 
 class Client:
@@ -55,8 +69,8 @@ class Client:
     every
         Seconds that a row waits for others at most.
     folder
-        Where rows wait while the service does not answer; by default one of this user's own for this service, which
-        the next process finds again.
+        Where rows wait while the service does not answer: a folder that is made, or is this user's alone. By default
+        one in the user's state directory (``XDG_STATE_HOME``) for this service, which the next process finds again.
     most_bytes
         How much may wait there; what comes then is lost, and counted.
     timeout
@@ -72,24 +86,34 @@ class Client:
         self, url: str, token: str, *, batch: int = 1_000, every: float = 0.5, folder: str | Path | None = None,
         most_bytes: int = 100_000_000, timeout: float = 10.0,
     ) -> None:  # fmt: skip
-        import httpx
+        self._url, self._timeout = url, timeout
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._batch, self._every = batch, every
+        self._folder = Waiting(Path(folder) if folder is not None else own_folder(url), most_bytes)
+        self._begin()
+        self._start()
+        _clients.add(self)
+        atexit.register(_close, weakref.ref(self))
 
-        self._http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-            timeout=timeout,
-        )  # fmt: skip
-        self._batch, self._every, self._most_bytes = batch, every, most_bytes
-        self._folder = Path(folder) if folder is not None else _own_folder(url)
+    def _begin(self) -> None:
+        """With nothing handed over; also in the child of a process that forks: those rows are its parent's."""
         self._waiting: list[tuple[str, Any]] = []
         self._changed = threading.Condition()
-        self._stopping = False
-        self._sending = False
         self._pause = threading.Event()  # set to end a wait between two tries
+        self._thread: threading.Thread | None = None
+        self._stopping = self._sending = False
+        self._until = math.inf  # when the last try has to be over
         self._sent = Sent()
-        self._numbers = itertools.count()
+        self._held: dict[str, float] = {}  # paths of which nothing is sent, and until when
+        self._next_look = 0.0  # into the folder
+        self._said: set[tuple[str, int]] = set()
+
+    def _start(self) -> None:
+        import httpx
+
+        self._http = httpx.Client(base_url=self._url, headers=self._headers, timeout=self._timeout)
         self._thread = threading.Thread(target=self._run, name="shelflife-client", daemon=True)
         self._thread.start()
-        atexit.register(_close, weakref.ref(self))
 
     def predictions(self, system: str, rows: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> None:
         """Hand over predictions: ``{"id": …, "time": …, "inputs": {…}, "prediction": …, "score": …}``."""
@@ -116,16 +140,20 @@ class Client:
         """Wait until nothing waits in memory: all is on the service's disk or in the folder; whether that came true."""
         with self._changed:
             self._pause.set()
+            self._changed.notify_all()
             return self._changed.wait_for(lambda: not self._waiting and not self._sending, timeout)
 
     def close(self) -> None:
-        """Send what can be sent, leave the rest in the folder, and stop."""
+        """Send what can be sent within the time of one try, leave the rest in the folder, and stop."""
         with self._changed:
             self._stopping = True
+            self._until = min(self._until, time.monotonic() + self._timeout)
             self._changed.notify_all()
         self._pause.set()
-        self._thread.join()
-        self._http.close()
+        _clients.discard(self)
+        if self._thread is not None:
+            self._thread.join()
+            self._http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -138,110 +166,143 @@ class Client:
     def _put(self, system: str, kind: str, rows: Any) -> None:
         try:
             some = [dict(rows)] if isinstance(rows, Mapping) else [dict(row) for row in rows]
-        except (TypeError, ValueError) as error:
+            path = f"/api/v1/systems/{quote(str(system), safe='', errors='replace')}/{kind}"
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not break the program that predicts
             _log.warning("these are no rows: %s", error)
             return
-        path = f"/api/v1/systems/{system}/{kind}"
         with self._changed:
             if self._stopping or len(self._waiting) + len(some) > _MOST_ROWS:
                 self._count(lost=len(some))
                 return
             self._waiting += [(path, row) for row in some]
+            if self._thread is None:  # in a child of the process in which it was made
+                self._start()
             if len(self._waiting) >= self._batch:
                 self._changed.notify_all()
 
     def _run(self) -> None:
         wait = 0.0
         while True:
-            with self._changed:
-                ready = len(self._waiting) >= self._batch
-                if not ready and not self._stopping and not self._pause.is_set():
-                    self._changed.wait(self._every)
-                taken, self._waiting = self._waiting, []
-                self._sending = True
-                self._pause.clear()
-            for path, rows in _grouped(taken, self._batch):
-                self._store(path, rows) if wait else self._send_or_store(path, rows)
-            left = self._send_stored()
+            away = self._round(self._taken(), waited=wait > 0)
             with self._changed:
                 self._sending = False
                 self._changed.notify_all()
                 if self._stopping and not self._waiting:
                     return
-            wait = min(_LONGEST_WAIT, max(0.5, 2 * wait)) if left else 0.0
-            if left:
+            wait = min(_LONGEST_WAIT, max(0.5, 2 * wait)) if away else 0.0
+            if away:
                 self._pause.wait(wait * random.uniform(0.5, 1.0))
 
-    def _send_or_store(self, path: str, rows: list[Any]) -> None:
-        body = _body(rows)
-        if not self._try(path, body, len(rows)):
-            self._write(path, body, len(rows))
+    def _taken(self) -> list[tuple[str, Any]]:
+        """The rows that go out now."""
+        with self._changed:
+            if len(self._waiting) < self._batch and not self._stopping and not self._pause.is_set():
+                self._changed.wait(self._every)
+            if self._stopping or self._pause.is_set():  # now or, it may be, never
+                self._held.clear()
+                self._next_look = 0.0
+            self._pause.clear()
+            taken, self._waiting = self._waiting, []
+            self._sending = True
+            return taken
 
-    def _store(self, path: str, rows: list[Any]) -> None:
-        self._write(path, _body(rows), len(rows))
+    def _round(self, taken: list[tuple[str, Any]], *, waited: bool) -> bool:
+        """Send what was taken and what waits; whether the service is away.
 
-    def _try(self, path: str, body: bytes, rows: int) -> bool:
-        """Send one batch; whether it need not be sent again."""
+        After the first try that gets no answer nothing is tried: what was taken is kept.
+        """
+        away = False
+        for path, rows in _grouped(taken, self._batch):
+            try:
+                body, said = _body(rows)
+                # What waits longer goes first.
+                became = _Became.AWAY if waited or away else self._try(path, body, said)
+                away = not waited and became is _Became.AWAY
+                if became is not _Became.TOLD:
+                    self._keep(path, said, body)
+                self._count(lost=len(rows) - said)
+            except Exception:  # noqa: BLE001 - what one batch does to us costs no other
+                _log.exception("%d rows are lost", len(rows))
+                self._count(lost=len(rows))
+        try:
+            return away or self._send_waiting(waited=waited)
+        except Exception:  # noqa: BLE001 - the thread goes on
+            _log.exception("what waits in %s cannot be sent", self._folder.folder)
+            return True
+
+    def _send_waiting(self, *, waited: bool) -> bool:
+        """Send what waits in the folder, the oldest first; whether the service is away."""
+        if not waited and time.monotonic() < self._next_look:
+            return False
+        for batch in self._folder.batches():
+            try:
+                body = batch.body()
+            except OSError:
+                continue  # another process of the same folder was faster
+            became = self._try(batch.path, body, batch.rows)
+            if became is _Became.AWAY:
+                return True
+            if became is _Became.TOLD:
+                batch.done()
+        self._next_look = time.monotonic() + _HELD
+        return False
+
+    def _try(self, path: str, body: bytes, rows: int) -> _Became:
+        """Send one batch."""
         import httpx
 
+        now = time.monotonic()
+        if self._held.get(path, now) > now:
+            return _Became.HELD
+        if now >= self._until:
+            return _Became.AWAY
         try:
-            answer = self._http.post(path, content=body)
-        except httpx.HTTPError as error:
+            answer = self._http.post(path, content=body, timeout=min(self._timeout, self._until - now))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             _log.warning("the service does not answer, rows wait: %s", error)
-            return False
-        if answer.status_code in _RETRIED:
-            return False
-        if answer.status_code != 200:
-            _log.error("the service takes %d rows not: %d %s", rows, answer.status_code, answer.text[:300])
-            # What the token may not, or an unknown system, can be put right; what is wrong with rows cannot.
-            if answer.status_code in {401, 403, 404}:
-                return False
+            return _Became.AWAY
+        if answer.status_code in _REFUSED:
+            self._held[path] = now + _HELD
+            self._say(path, answer, "rows wait")
+            return _Became.HELD
+        if 400 <= answer.status_code < 500 and answer.status_code not in _LATER:
+            self._say(path, answer, f"{rows} rows are rejected")
             self._count(rejected=rows)
-            return True
-        told = answer.json()
-        for one in told["rejected"][:10]:
-            _log.error("row %d was rejected: %s", one["row"], one["reason"])
-        lost = rows - told["accepted"] - told["duplicate"]
-        self._count(accepted=told["accepted"], duplicate=told["duplicate"], rejected=lost)
-        return True
+            return _Became.TOLD
+        return self._told(answer, rows)
 
-    def _write(self, path: str, body: bytes, rows: int) -> None:
+    def _told(self, answer: Any, rows: int) -> _Became:
+        """Count what the service says of a batch; what is not its answer is none."""
+        try:
+            told = answer.json() if answer.status_code == 200 else {}
+            accepted, duplicate = int(told["accepted"]), int(told["duplicate"])
+            reasons = [(one["row"], one["reason"]) for one in told["rejected"][:10]]
+        except (KeyError, TypeError, ValueError):
+            _log.warning("what answers is not the service, or it cannot now, rows wait: %d", answer.status_code)
+            return _Became.AWAY
+        for row, reason in reasons:
+            _log.error("row %d was rejected: %s", row, reason)
+        self._count(accepted=accepted, duplicate=duplicate, rejected=rows - accepted - duplicate)
+        return _Became.TOLD
+
+    def _say(self, path: str, answer: Any, so: str) -> None:
+        """Log why a batch was not taken; of each path and status once."""
+        if (path, answer.status_code) not in self._said:
+            self._said.add((path, answer.status_code))
+            _log.error("the service does not take %s, %s: %d %s", path, so, answer.status_code, answer.text[:300])
+
+    def _keep(self, path: str, rows: int, body: bytes) -> None:
         """Keep a batch in the folder until it can be sent."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            held = sum(file.stat().st_size for file in self._folder.glob("*.json"))
-            if held + len(body) > self._most_bytes:
-                self._count(lost=rows)
-                _log.error("%d rows are lost: they cannot be sent, and %s is full", rows, self._folder)
-                return
-            name = f"{os.getpid():08d}-{next(self._numbers):010d}"
-            written = self._folder / f"{name}.part"
-            written.write_bytes(path.encode() + b"\n" + str(rows).encode() + b"\n" + body)
-            written.replace(self._folder / f"{name}.json")
+            self._folder.put(path, rows, body)
         except OSError as error:
             self._count(lost=rows)
             _log.error("%d rows are lost: they cannot be sent, and %s", rows, error)
 
-    def _send_stored(self) -> bool:
-        """Send what waits in the folder, oldest first; whether some has to wait on."""
-        try:
-            files = sorted(self._folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-        except OSError:
-            return False
-        for file in files:
-            try:
-                path, rows, body = file.read_bytes().split(b"\n", 2)
-                if not self._try(path.decode(), body, int(rows)):
-                    return True
-            except (OSError, ValueError):
-                continue  # another process of the same folder was faster
-            with contextlib.suppress(OSError):
-                file.unlink()
-        return False
-
     def _count(self, **more: int) -> None:
-        now = self._sent
-        self._sent = Sent(**{name: getattr(now, name) + more.get(name, 0) for name in now.__dataclass_fields__})
+        with self._changed:
+            now = self._sent
+            self._sent = Sent(**{name: getattr(now, name) + more.get(name, 0) for name in now.__dataclass_fields__})
 
 
 def _grouped(rows: list[tuple[str, Any]], most: int) -> Iterable[tuple[str, list[Any]]]:
@@ -253,22 +314,39 @@ def _grouped(rows: list[tuple[str, Any]], most: int) -> Iterable[tuple[str, list
             yield path, some[start : start + most]
 
 
-def _body(rows: list[Any]) -> bytes:
+def _body(rows: list[Any]) -> tuple[bytes, int]:
+    """Rows as JSON, and how many: a row that cannot be written costs no other."""
     try:
-        return json.dumps(rows, default=_plain, allow_nan=False).encode()
-    except ValueError:
-        return json.dumps(_finite(rows), default=_plain).encode()
+        return _said(rows), len(rows)
+    except (TypeError, ValueError, RecursionError):
+        said = [one for one in map(_cleaned, rows) if one is not None]
+        return b"[" + b",".join(said) + b"]", len(said)
 
 
-def _finite(value: Any) -> Any:
-    """The same with nothing where a number is none: JSON knows no other way to say it."""
+def _said(value: Any) -> bytes:
+    return json.dumps(value, default=_plain, allow_nan=False, ensure_ascii=False).encode()
+
+
+def _cleaned(row: Any) -> bytes | None:
+    """A row as JSON that can be read, whatever it holds; None where there is no way."""
+    try:
+        return _said(_clean(row))
+    except Exception as error:  # noqa: BLE001 - whatever its values raise
+        _log.error("a row is lost: %s", error)
+        return None
+
+
+def _clean(value: Any) -> Any:
+    """The same with nothing where a number is none and no half characters: JSON knows no way to say them."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _HALF.search(value) else value
     if isinstance(value, Mapping):
-        return {name: _finite(inner) for name, inner in value.items()}
+        return {_clean(str(name)): _clean(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return _finite(_plain(value)) if hasattr(value, "tolist") else value
+        return [_clean(inner) for inner in value]
+    return value if value is None or isinstance(value, int) else _clean(_plain(value))
 
 
 def _plain(value: Any) -> Any:
@@ -280,12 +358,20 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _own_folder(url: str) -> Path:
-    name = "".join(letter if letter.isalnum() else "-" for letter in url)
-    return Path(tempfile.gettempdir()) / f"shelflife-client-{os.getuid() if hasattr(os, 'getuid') else 0}-{name}"
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
 def _close(client: weakref.ref[Client]) -> None:
     found = client()
     if found is not None:
         found.close()
+
+
+def _after_fork() -> None:
+    # A child has no thread of its parent's, its locks as they happened to be, and no use for its connection.
+    for client in _clients:
+        client._begin()  # noqa: SLF001 - of its own class
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
