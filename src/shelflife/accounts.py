@@ -7,6 +7,7 @@ nobody chose: an account comes into being without one, with a link that counts o
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
 import threading
@@ -217,10 +218,11 @@ def sign_in(database: Database, name: str, password: str, *, address: str, now: 
     TooManyAttempts
         Where it was wrong so often that whatever comes now is not looked at.
     """
-    keys = [f"{name}@{address}"[:300], f"@{address}"[:300], name[:200]]
+    # Each with its kind, so that no name is taken for an address.
+    keys = [_key(*of) for of in (("name at address", name, address), ("address", address), ("name", name))]
     try:
         with database.writing() as connection:
-            _begin_attempt(connection, keys, now)  # before it is looked at: of a hundred at once each counts
+            last = _begin_attempt(connection, keys, now)  # before it is looked at: of a hundred at once each counts
             row = connection.execute(select(accounts).where(accounts.c.name == name)).one_or_none()
     except IntegrityError as error:  # another first attempt came in the same moment
         raise TooManyAttempts(timedelta(seconds=1)) from error
@@ -233,7 +235,7 @@ def sign_in(database: Database, name: str, password: str, *, address: str, now: 
             append(connection, SignInFailed(address), at=now, by=name if row is not None else "somebody")
             known = False
         else:
-            connection.execute(delete(attempts).where(attempts.c.key == _key(keys[0])))
+            _end_attempt(connection, keys, last)
             connection.execute(delete(sessions).where(sessions.c.expires <= now))
             secret = secrets.token_urlsafe(32)
             connection.execute(
@@ -280,25 +282,38 @@ def role_in(account: Account, people: Iterable[tuple[str | None, str]]) -> str:
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def _begin_attempt(connection: Connection, keys: list[str], now: datetime) -> None:
-    """Count an attempt; raises `TooManyAttempts` where it comes too early."""
+def _begin_attempt(connection: Connection, keys: list[str], now: datetime) -> dict[str, datetime]:
+    """Count an attempt as a wrong one; when the one before it was.
+
+    Raises `TooManyAttempts` where it comes too early.
+    """
     connection.execute(delete(attempts).where(attempts.c.at <= now - _FORGOTTEN))
-    hashed = [_key(key) for key in keys]
-    rows = connection.execute(select(attempts).where(attempts.c.key.in_(hashed)).with_for_update())
+    rows = connection.execute(select(attempts).where(attempts.c.key.in_(keys)).with_for_update())
     before = {row.key: row for row in rows}
     waits = [
         before[key].at + min(timedelta(seconds=2.0 ** min(before[key].times - free, 20)), _LONGEST_WAIT) - now
-        for key, free in zip(hashed, _FREE, strict=True)
+        for key, free in zip(keys, _FREE, strict=True)
         if key in before and before[key].times >= free
     ]
     if waits and max(waits) > timedelta(0):
         raise TooManyAttempts(max(waits))
-    for key in hashed:
+    for key in keys:
         if key in before:
             again = {"times": before[key].times + 1, "at": now}
             connection.execute(update(attempts).where(attempts.c.key == key).values(**again))
         else:
             connection.execute(insert(attempts).values(key=key, times=1, at=now))
+    return {key: row.at for key, row in before.items()}
+
+
+def _end_attempt(connection: Connection, keys: list[str], last: dict[str, datetime]) -> None:
+    """Take back an attempt that was right; of this name from this address also the wrong ones before it."""
+    connection.execute(delete(attempts).where(attempts.c.key == keys[0]))
+    for key in keys[1:]:
+        one = attempts.c.key == key
+        taken_back = {"times": attempts.c.times - 1, **({"at": last[key]} if key in last else {})}
+        connection.execute(update(attempts).where(one).values(**taken_back))
+        connection.execute(delete(attempts).where(one, attempts.c.times <= 0))
 
 
 def _check_role(role: str) -> str:
@@ -363,8 +378,8 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _key(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
+def _key(*of: str) -> str:
+    return hashlib.sha256(json.dumps(of).encode()).hexdigest()
 
 
 def _account(row: Row[Any]) -> Account:

@@ -113,16 +113,17 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def running(system: System, port: int = 0) -> Iterator[str]:
+def running(system: System, port: int = 0, **options: Any) -> Iterator[str]:
     """The service over a workspace, at a port of this machine; its address."""
-    with serving(system, port) as (_, url):
+    with serving(system, port, **options) as (_, url):
         yield url
 
 
 @contextlib.contextmanager
-def serving(system: System, port: int = 0) -> Iterator[tuple[Server, str]]:
+def serving(system: System, port: int = 0, **options: Any) -> Iterator[tuple[Server, str]]:
     """The same, with the server."""
-    server = Server(uvicorn.Config(create(system, drain_every=0.05), host="127.0.0.1", port=port, log_level="error"))
+    app = create(system, drain_every=0.05, **options)
+    server = Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     assert server.ready.wait(30)

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from argon2 import PasswordHasher
+from tests.service.conftest import running
 
 from shelflife import accounts, plan
 from shelflife.accounts import FIRST_LINK, LINK, SESSION, NotSignedIn, TooManyAttempts
@@ -168,6 +169,32 @@ def test_many_names_from_one_address_and_one_name_from_many_slow_down_too(system
     assert attempts(["tom"] * 60, [f"192.0.2.{number + 2}" for number in range(60)]) == 50
     by = {entry.by for entry in system.ledger.entries(kind="signed.wrong")}
     assert by == {"somebody"}  # what is no name may be a password
+
+
+def test_right_passwords_are_no_wrong_ones(system: System, clock: ManualClock) -> None:
+    for number in range(25):
+        person(system, f"p{number}", "viewer")
+    for _ in range(3):
+        for number in range(25):  # at one address, as in an office
+            system.accounts.sign_in(f"p{number}", PASSWORD, address="203.0.113.5")
+    for number in range(60):  # from one name, as of a job
+        system.accounts.sign_in("p0", PASSWORD, address=f"198.51.100.{number}")
+    for number in range(21):
+        with pytest.raises(NotSignedIn):
+            system.accounts.sign_in(f"n{number}", "wrong but long", address="203.0.113.5")
+        clock.advance(timedelta(seconds=1))
+    clock.advance(timedelta(seconds=1))
+    system.accounts.sign_in("p1", PASSWORD, address="203.0.113.5")  # after the wait, and makes no new one
+    system.accounts.sign_in("p2", PASSWORD, address="203.0.113.5")
+
+
+def test_a_name_is_no_address(system: System) -> None:
+    person(system, "tom", "viewer")
+    for number in range(30):
+        for name in ("@203.0.113.5", "address", "tom@203.0.113.5"):
+            with pytest.raises(NotSignedIn):
+                system.accounts.sign_in(name, "wrong but long", address=f"198.51.100.{number}")
+    system.accounts.sign_in("tom", PASSWORD, address="203.0.113.5")
 
 
 def test_there_is_always_somebody_who_administers(system: System) -> None:
@@ -399,6 +426,16 @@ def test_a_session_is_for_the_browser_alone(service: tuple[str, str], system: Sy
         assert browser.post("/sign-out", data={"csrf": token}).headers["location"] == "/sign-in"
         assert browser.get("/").headers["location"] == "/sign-in"
     assert httpx.get(f"{url}/people", headers=own).status_code == 200
+
+
+def test_where_from_is_what_the_proxy_added_last(system: System) -> None:
+    with running(system, behind_proxy=True) as url, httpx.Client(base_url=url) as client:
+        for lines in (["192.0.2.1", "198.51.100.9"], ["192.0.2.1, 198.51.100.9"], ["192.0.2.1", "::1, 198.51.100.9"]):
+            headers = [("x-forwarded-for", line) for line in lines]
+            answer = client.post("/sign-in", data={"name": "tom", "password": "wrong but long"}, headers=headers)
+            assert answer.status_code == 403
+    failed = system.ledger.entries(kind="signed.wrong")
+    assert [entry.body["address"] for entry in failed] == ["198.51.100.9"] * 3
 
 
 def test_every_answer_is_guarded(service: tuple[str, str]) -> None:

@@ -110,8 +110,9 @@ def here(request: Request) -> System:
 def address(request: Request) -> str:
     """Where a request comes from: the other end, or whom the proxy before us names last."""
     if request.app.state.behind_proxy:
-        named = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-        if named:
+        # A proxy that adds a line of its own adds it after those that came with the request.
+        lines = request.headers.getlist("x-forwarded-for")
+        if lines and (named := lines[-1].rpartition(",")[2].strip()):
             return named[:64]
     return request.client.host if request.client is not None else "unknown"
 
