@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from shelflife import __version__, accounts, ledger, tokens
 from shelflife.accounts import Account
@@ -62,12 +62,12 @@ class System:
         _folder(settings.home)
         self.database = Database(settings.database_url)
         self.tables = Tables(settings.tables_root, settings.table_options)
-        self.database.migrate()
+        self.database.migrate(made=self._made)
         self.accounts, self.tokens = Accounts(self), Tokens(self)
         self.watching, self.ledger = Watching(self), Ledger(self)
-        with self.database.writing() as connection:
-            if ledger.latest(connection) == 0:
-                ledger.append(connection, WorkspaceMade(__version__), at=self.clock.now(), by="shelflife")
+
+    def _made(self, connection: Connection) -> None:
+        ledger.append(connection, WorkspaceMade(__version__), at=self.clock.now(), by="shelflife")
 
     def close(self) -> None:
         """Let go of the database."""
