@@ -149,7 +149,9 @@ def test_a_batch_that_was_cut_short_is_gone_on_with(system: System, monkeypatch:
             step(*given, **named)
         raise KeyboardInterrupt
 
-    intake = taking.Intake(system.database, system.tables, system.settings.log_folder, system.clock, drain_every=3600)
+    intake = taking.Intake(
+        system.database, system.tables, system.settings.log_folder, system.clock, shape=system.shape, drain_every=3600
+    )
     intake.start()
     intake.submit(NAME, "predictions", rows(system, ["a", "b"])).result()
     monkeypatch.setattr(of, name, killed)
