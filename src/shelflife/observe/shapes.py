@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Literal
 
 import pyarrow as pa
@@ -43,6 +44,8 @@ class Shape:
         Inputs that are read by their type and kept as digests.
     called
         What the plan calls a column of ours, and so most likely a table of its people too.
+    keeps
+        How long rows are kept; None for ever.
     """
 
     kind: RowKind
@@ -51,6 +54,7 @@ class Shape:
     words: dict[str, tuple[str, ...]]
     private: frozenset[str] = frozenset()
     called: dict[str, str] = field(default_factory=dict)
+    keeps: timedelta | None = None
 
     @property
     def kept(self) -> pa.Schema:
@@ -68,6 +72,10 @@ class Shape:
 
 def shape(plan: Plan, kind: RowKind) -> Shape:
     """The shape of a kind of row by the plan."""
+    return replace(_shape(plan, kind), keeps=plan.keep)
+
+
+def _shape(plan: Plan, kind: RowKind) -> Shape:
     answer = pa.float64() if plan.model.task == "regression" else pa.string()
     truth = plan.model.outcome.name if plan.model.outcome is not None else None
     fields = [pa.field("id", pa.string()), pa.field("time", MOMENT)]
