@@ -25,11 +25,11 @@ from shelflife.store.schema import batches
 from shelflife.system import System
 from shelflife.testing import streams
 from shelflife.testing.clock import ManualClock
+from shelflife.views.status import statuses
 from shelflife.watch import findings, lifeline, state
 from shelflife.watch.conditions import Facts, Judged, judged
 from shelflife.watch.figures import Figures
 from shelflife.watch.findings import Found
-from shelflife.views.status import statuses
 from shelflife.workspace import Settings
 
 DAY = timedelta(days=1)
@@ -209,7 +209,7 @@ def test_what_comes_after_it_was_due_is_shown_and_is_no_evidence(shop: Shop) -> 
     with shop.system.database.reading() as connection:
         before = state.watch_of(connection, "shop")
         points = lifeline.kept(connection, "shop", start=micros(START + 30 * DAY))
-    assert [one.due - one.known for one in points if one.due] == [0, 0, 0, 0, 0, 200, 200, 200]
+    assert [one.due - one.known for one in points if one.due] == [0, 0, 0, 0, 0, 200, 0, 0]
     missing()
     shop.days(1)
     with shop.system.database.reading() as connection:
