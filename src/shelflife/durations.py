@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from shelflife.errors import BadInput
 
@@ -13,6 +13,8 @@ DAY = 24 * HOUR
 WEEK = 7 * DAY
 YEAR = 365 * DAY
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _UNITS = {"ms": 1_000, "s": 1_000_000, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK, "y": YEAR}
 _WRITTEN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 
@@ -59,3 +61,19 @@ def days(microseconds: int) -> float:
     1.5
     """
     return microseconds / DAY
+
+
+def moment(microseconds: int) -> datetime:
+    """The moment so many microseconds after the beginning of 1970.
+
+    Examples
+    --------
+    >>> moment(DAY).isoformat()
+    '1970-01-02T00:00:00+00:00'
+    """
+    return _EPOCH + int(microseconds) * _MICROSECOND
+
+
+def micros(moment: datetime) -> int:
+    """Whole microseconds from the beginning of 1970 to a moment."""
+    return (moment - _EPOCH) // _MICROSECOND

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from scipy import stats
 
 from shelflife import Reference, plan
 from shelflife.system import System
@@ -55,6 +55,10 @@ class World:
         How alike the rows of a day are: the intra-class correlation of errors and of a category.
     late, together
         Days until an outcome is known, in the mean; each comes by itself, or those of a day together.
+    depends
+        Whether wrong predictions are known after a day and right ones after `late` days.
+    overridden
+        Share of predictions that people override, each said a day later; a tenth as many are made on weekends.
     restarts, plans, references
         Chance on each day that the workspace is closed and opened, the plan changes, a reference is taken.
     again
@@ -68,6 +72,8 @@ class World:
     varies: float = 0.0
     late: float = 3.0
     together: bool = False
+    depends: bool = False
+    overridden: float = 0.0
     restarts: float = 0.1
     plans: float = 0.03
     references: float = 0.03
@@ -124,10 +130,18 @@ class Life:
         assert isinstance(clock, ManualClock)
         clock.advance(count * DAY)
         self.send("predictions", made.drop_columns(["outcome", "due"]))
+        self.override(made)
         everything = pa.concat_tables([self.waiting, made.select(["id", "outcome", "due"])])
         due = everything["due"].to_numpy() <= self.day
         self.waiting = everything.filter(pa.array(~due))
         self.send("outcomes", everything.filter(pa.array(due)).drop_columns(["due"]))
+
+    def override(self, made: pa.Table) -> None:
+        """What people say of the predictions of some days, the day after."""
+        some = made.filter(pa.array(self.rng.random(len(made)) < self.world.overridden))
+        late = pc.add(some["time"], pa.scalar(DAY, pa.duration("us")))
+        said = {"id": some["id"], "prediction_id": some["id"], "time": late, "what": ["override"] * len(some)}
+        self.send("feedback", pa.table(said))
 
     def send(self, kind: Any, rows: pa.Table) -> None:
         if len(rows):
@@ -140,11 +154,13 @@ class Life:
         world, rng, size = self.world, self.rng, self.world.rows
         changed = world.change if day >= REFERENCE + world.after else None
         weekend = world.season and day % 7 >= 5
+        size = max(1, size // 10) if world.overridden and day % 7 >= 5 else size
         wrong = self.level(WRONG + 0.15 * weekend) + 0.25 * (changed == "wrong")
         score = rng.random(size)
         missed = rng.random(size) < 4 * wrong * np.minimum(score, 1 - score)
         web = rng.random(size) < self.level(0.3 if weekend else 0.5)
         delay = np.full(size, world.late) if world.together else rng.geometric(1 / world.late, size)
+        delay = np.where(missed, 1, round(world.late)) if world.depends else delay
         first = np.datetime64((START + day * DAY).replace(tzinfo=None), "us")
         times = first + (np.arange(size) * (86_400_000_000 // size)).astype("timedelta64[us]")
         return pa.table({
@@ -167,7 +183,11 @@ class Life:
 
     def opened(self) -> list[tuple[str, date, int]]:
         """Statistical findings: what, since when, and the day of watching on which each was opened."""
-        found = [one for one in reversed(self.system.watching.findings(ended=True)) if one.code[:3] in _STATISTICAL]
+        found = [
+            one
+            for one in reversed(self.system.watching.findings(ended=True))
+            if {one.code, one.code[:3]} & _STATISTICAL
+        ]
         return [(one.key, one.since.date(), (one.opened - START) // DAY - REFERENCE) for one in found if one.since]
 
     def left(self) -> dict[str, Any]:
@@ -184,7 +204,7 @@ class Life:
         return found
 
 
-_STATISTICAL = {"SL1", "SL2", "SL3"}
+_STATISTICAL = {"SL1", "SL2", "SL3", "SL402"}
 
 
 def _plan(title: str, tolerance: float, season: bool) -> plan.Written:
@@ -195,7 +215,8 @@ def _plan(title: str, tolerance: float, season: bool) -> plan.Written:
                   "inputs": {"amount": "numeric", "channel": "category"}, "outcome": {"name": "true", "within": "7d"}},
         "watch": {"bucket": "1d", "season": "week" if season else "none",
                   "false_alarms": {"at_most": 1, "per": f"{BUDGET}d"}, "quality": {"nulls": {"within": 0.01}},
-                  "drift": {"tolerance": tolerance}, "performance": {"metric": "roc_auc", "at_least": 0.6}},
+                  "drift": {"tolerance": tolerance}, "performance": {"metric": "roc_auc", "at_least": 0.6},
+                  "adoption": {"overrides": {"at_most": 0.1}}},
     }))  # fmt: skip
 
 
@@ -219,28 +240,28 @@ QUIET = {
     "a week has its days": World(season=True, rows=200, late=2, together=True),
     "days differ": World(varies=0.03, rows=200),
     "a reference every other day": World(references=0.5, rows=100),
+    "errors are known before the rest": World(depends=True, late=7, rows=200),
+    "overrides are said the next day, weekends are quiet": World(overridden=0.05, rows=200),
     "references that end weeks ago": World(references=0.1, again=21),
 }
 
 
 @pytest.mark.parametrize("world", QUIET.values(), ids=QUIET)
 def test_a_service_rings_without_change_at_most_as_often_as_its_plan_says(full: bool, world: World) -> None:
-    seeds, days = (6, 180) if full else (1, 10)
+    seeds, days = (6, 180) if full else (1, 15)
     opened = [one for some in _each(seeds, lambda seed: _lived(world, seed, days)) for one in some]
     allowed = seeds * days / BUDGET
     print(f"{world}: {len(opened)} findings in {seeds * days:,} days; {allowed:g} allowed")
-    # Exact: more than this are found by chance in one of a hundred trials of a service that just keeps its promise.
-    assert len(opened) <= stats.poisson.ppf(0.99, allowed), opened
-    # And not more than promised in the mean, where there are enough days to tell.
-    assert len(opened) <= max(allowed, 1.0), opened
+    # Of a few days that is none: their chance of a single one is a tenth of what would be noticed by it.
+    assert len(opened) <= allowed, opened
 
 
 CHANGED = {
     "inputs": (World(change="amount", after=6, rows=100), "SL201 amount", 3),
-    "errors, outcomes late one by one": (World(change="wrong", after=6, rows=100, late=3), "SL303", 10),
+    "errors, outcomes late one by one": (World(change="wrong", after=6, rows=100, late=3), "SL303", 14),
     "errors, outcomes a week late": (World(change="wrong", after=6, rows=100, late=7, together=True), "SL303", 13),
-    "errors, a week has its days": (World(change="wrong", after=6, rows=200, season=True), "SL303", 9),
-    "errors, days differ": (World(change="wrong", after=6, rows=200, varies=0.03), "SL303", 16),
+    "errors, a week has its days": (World(change="wrong", after=6, rows=200, season=True), "SL303", 14),
+    "errors, days differ": (World(change="wrong", after=6, rows=200, varies=0.03), "SL303", 20),
 }
 
 
@@ -262,7 +283,7 @@ def test_a_service_finds_what_changes_soon_and_dates_it(full: bool, world: World
 
 @pytest.mark.parametrize("change", [None, "wrong"])
 def test_a_restart_changes_nothing_that_is_found(full: bool, tmp_path: Path, change: str | None) -> None:
-    days = 60 if full else 10
+    days = 60 if full else 16
     lives = []
     for place, restarts in enumerate((0.0, 0.4)):
         home = tmp_path / str(place)

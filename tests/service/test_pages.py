@@ -148,8 +148,9 @@ def test_pages_say_what_is_known(site: httpx.Client, watched: System, clock: Man
 def test_the_lifeline_is_what_happened(watched: System, clock: ManualClock) -> None:
     line = lifeline(watched, NAME)
     assert line is not None
-    before = [one.observed for one in line.points[:12] if one.observed is not None]
-    after = [one.observed for one in line.points[12:] if one.observed is not None]
+    change = clock.now() - 12 * DAY
+    before = [one.observed for one in line.points if one.observed is not None and one.start < change]
+    after = [one.observed for one in line.points if one.observed is not None and one.start >= change]
     assert np.mean(before) == pytest.approx(0.9, abs=0.03)
     assert np.mean(after) == pytest.approx(0.5, abs=0.06)
     assert [one.promised for one in line.points] == pytest.approx([0.8] * len(line.points))
@@ -158,14 +159,17 @@ def test_the_lifeline_is_what_happened(watched: System, clock: ManualClock) -> N
             assert one.low is not None
             assert one.high is not None
             assert one.low < one.observed < one.high
-    assert line.points[-1].observed is None  # its outcomes come tomorrow
+    assert line.points[-1].observed is None  # its outcomes are not due yet
     assert line.points[-1].estimated is not None
     assert {mark.row for mark in line.marks} == {"finding", "plan", "reference"}
     found = next(mark for mark in line.marks if mark.row == "finding" and mark.living)
     assert abs((found.at - (clock.now() - 12 * DAY)) / DAY) <= 2
-    # Each row once, though outcomes came late; those of the bucket that is not over are not looked at yet.
-    total = sum(one.known for one in line.points)
-    assert total == 80 * (24 - 2)
+    # Each row once; those whose outcome was not due when the reference was taken stand before it.
+    within = watched.plan(NAME).plan.model.outcome.within  # type: ignore[union-attr]
+    due = [one for one in line.points if one.start < clock.now() - within - DAY]
+    assert {one.known for one in due} == {80}
+    assert {one.missing for one in line.points} == {0}
+    assert line.points[0].start.date() == (clock.now() - 24 * DAY - within).date()
     assert detail(watched, NAME).promise == "at least 80 %"
 
 

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from sqlalchemy import insert
 
 from shelflife import plan
+from shelflife.durations import micros
 from shelflife.errors import BadInput
 from shelflife.observe.keep import keep
 from shelflife.observe.rows import from_arrow
+from shelflife.profile.joint import UNKNOWN, Joint
+from shelflife.store.schema import batches
 from shelflife.system import System
 from shelflife.testing import streams
 from shelflife.testing.clock import ManualClock
-from shelflife.watch import state
+from shelflife.views.status import statuses
+from shelflife.watch import findings, lifeline, state
 from shelflife.watch.conditions import Facts, Judged, judged
+from shelflife.watch.figures import Figures
+from shelflife.watch.findings import Found
 from shelflife.workspace import Settings
 
 DAY = timedelta(days=1)
@@ -94,7 +103,9 @@ class Shop:
         return later
 
     def feedback(self, name: str, count: int) -> None:
-        self.keep("feedback", pa.table({"id": [f"{name}-o{n}" for n in range(count)], "what": ["override"] * count}))
+        some = range(count)
+        said = {"id": [f"{name}-o{n}" for n in some], "prediction_id": [f"{name}-{n}" for n in some]}
+        self.keep("feedback", pa.table({**said, "what": ["override"] * count}))
 
     def keep(self, kind: Any, rows: pa.Table) -> None:
         read = from_arrow(rows, self.system.shape("shop", kind), now=self.clock.now())
@@ -158,7 +169,196 @@ def test_overrides_beyond_what_is_promised_are_found(shop: Shop) -> None:
     shop.days(4, overridden=0.05)
     shop.days(6, overridden=0.4)
     (found,) = shop.found()
-    assert found == ("SL402", "open", (START + 35 * DAY).date())  # by when it was said
+    assert found == ("SL402", "open", (START + 34 * DAY).date())
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_overrides_that_are_said_the_next_day_are_of_the_predictions_they_were_made_of(shop: Shop, named: bool) -> None:
+    """A day of few predictions after one of many: what is said on it is of the many."""
+    rng = np.random.default_rng(1)
+    for day in range(21):
+        rows = 200 if day % 7 < 5 else 2
+        start = START + (30 + day) * DAY
+        table = streams.steady(days=1, rows=rows, seed=500 + day, start=start.replace(tzinfo=None))
+        shop.clock.advance(DAY)
+        shop.late()
+        shop.late = shop.send(table, f"d{day}", outcomes=False)
+        some = [str(place) for place in range(rng.binomial(rows, 0.05))]
+        said = {"id": [f"d{day}-o{one}" for one in some], "what": ["override"] * len(some)}
+        said["prediction_id"] = [f"d{day}-{one}" if named else None for one in some]
+        times = pa.array([start + timedelta(hours=36)] * len(some), pa.timestamp("us", "UTC"))
+        if some:
+            shop.keep("feedback", pa.table({**said, "time": times}))
+        shop.system.watching.look("shop")
+    assert [one for one in shop.found() if one[0] == "SL402"] == []
+
+
+def test_overrides_that_name_no_prediction_are_shared_out(shop: Shop) -> None:
+    for day in range(8):
+        shop.days(1, look=False)
+        shop.keep("feedback", pa.table({"id": [f"{day}-{n}" for n in range(80)], "what": ["override"] * 80}))
+        shop.system.watching.look("shop")
+    assert "SL402" in {one[0] for one in shop.found()}
+
+
+def test_what_comes_after_it_was_due_is_shown_and_is_no_evidence(shop: Shop) -> None:
+    shop.days(6, look=False)
+    missing = shop.late
+    shop.late = lambda: None
+    shop.days(4)
+    with shop.system.database.reading() as connection:
+        before = state.watch_of(connection, "shop")
+        points = lifeline.kept(connection, "shop", start=micros(START + 30 * DAY))
+    assert [one.due - one.known for one in points if one.due] == [0, 0, 0, 0, 0, 200, 0, 0]
+    missing()
+    shop.days(1)
+    with shop.system.database.reading() as connection:
+        after = state.watch_of(connection, "shop")
+        points = lifeline.kept(connection, "shop", start=micros(START + 30 * DAY))
+        number = state.reference_number(connection, "shop") or 0
+        layout = state.reference_profile(connection, number).layout
+        at = micros(START + 35 * DAY)
+        known = state.profile_of(connection, layout, number, "known", start=at, end=at + 1)
+    assert before is not None
+    assert after is not None
+    assert [one.due - one.known for one in points if one.bucket == at] == [0]
+    part = layout.outcome
+    assert isinstance(part, Joint)
+    scored, _, _ = part.tables(known.whole().of(part)[0])
+    assert scored[..., :UNKNOWN].sum() == 0  # as it was when it was due
+
+
+@pytest.mark.parametrize(("first", "then"), [("2d", "5d"), ("5d", "2d")])
+def test_another_time_for_outcomes_counts_each_once(shop: Shop, first: str, then: str) -> None:
+    for within in (first, then):
+        model = {**SHOP["model"], "outcome": {"name": "charged_back", "within": within}}
+        shop.system.apply(plan.parse(json.dumps({**SHOP, "model": model})), by="lead", because=within)
+        shop.days(8)
+    with shop.system.database.reading() as connection:
+        points = lifeline.kept(connection, "shop", start=micros(START + 30 * DAY))
+    waits = int(then[0])
+    assert [one.due for one in points] == [200] * (16 - waits) + [0] * waits
+    assert [one.known for one in points][: 16 - waits] == [200] * (16 - waits)
+
+
+def test_outcomes_that_come_months_before_their_predictions_are_counted(tmp_path: Path) -> None:
+    system = System(Settings(home=tmp_path / "workspace"), ManualClock(START))
+    shop = Shop(system)
+    model = {**SHOP["model"], "outcome": {"name": "charged_back", "within": "90d"}}
+    system.apply(plan.parse(json.dumps({**SHOP, "model": model})), by="lead", because="chargebacks")
+    shop.days(60, look=False)
+    rows = streams.steady(days=1, rows=20, seed=3, start=datetime(2026, 2, 5))
+    ids = [f"x-{place}" for place in range(20)]
+    shop.keep("outcomes", pa.table({"id": ids, "outcome": rows["charged_back"].cast(pa.string())}))
+    shop.send(rows, "x", outcomes=False)
+    shop.clock.advance(92 * DAY)
+    system.watching.look("shop")
+    with system.database.reading() as connection:
+        points = lifeline.kept(connection, "shop", start=micros(START + 31 * DAY))
+    assert points[0].known == 220
+    system.close()
+
+
+def test_a_reference_knows_the_outcomes_that_are_due(shop: Shop) -> None:
+    shop.days(10)
+    _, made = shop.system.watching.take_reference("shop", start=START + 30 * DAY, by="lead")
+    part = made.profile.layout.outcome
+    assert isinstance(part, Joint)
+    scored, _, _ = part.tables(made.profile.whole().of(part))
+    assert scored[..., :UNKNOWN].sum(axis=(1, 2, 3)).tolist() == [200] * 8 + [0] * 2
+    with pytest.raises(BadInput, match="is an outcome known that is due: the plan says that it comes within 2d"):
+        shop.system.watching.take_reference("shop", start=START + 38 * DAY, by="lead")
+
+
+def test_what_the_plan_promises_no_more_is_over(shop: Shop) -> None:
+    feeds = {**SHOP, "feeds": {"cards": {"fresh_within": "1d", "owner": "lead"}}}
+    shop.system.apply(plan.parse(json.dumps(feeds)), by="lead", because="a feed")
+    began = shop.clock.now()
+    shop.clock.advance(2 * DAY)
+    shop.system.watching.look("shop", resumed=began)
+    assert shop.found(ended=False)
+    shop.system.apply(plan.parse(json.dumps(SHOP)), by="lead", because="no feed any more")
+    assert shop.system.watching.look("shop").resolved
+    assert shop.found(ended=False) == []
+
+
+def test_what_is_over_stays_over_while_somebody_acknowledges_it(settings: Settings) -> None:
+    system = System(settings, ManualClock(START))
+    system.apply(plan.parse(json.dumps(SHOP)), by="lead", because="first")
+    with system.database.writing() as connection:
+        found = Found("SL301", "SL301", "says", "promised", None, 1)
+        (number,) = findings.tell(connection, "shop", [found], plan=1, now=START)
+    said: list[str] = []
+
+    def acknowledge() -> None:
+        try:
+            system.watching.acknowledge(number, by="tom")
+        except BadInput as error:
+            said.append(str(error))
+
+    other = threading.Thread(target=acknowledge)
+    with system.database.writing() as connection:
+        findings.resolve(connection, findings.living(connection, number), reason="over", now=START)
+        other.start()
+        other.join(0.5)  # it waits
+        assert other.is_alive()
+    other.join()
+    assert "is resolved since" in said[0]
+    assert system.watching.finding(number).state == "resolved"
+    system.close()
+
+
+def test_of_figures_only_those_are_read_that_came_since(shop: Shop) -> None:
+    kpis = {"objective": {**SHOP["objective"], "kpis": [{"name": "losses", "at_most": 0.02}]}}
+    shop.system.apply(plan.parse(json.dumps({**SHOP, **kpis})), by="lead", because="a KPI")
+    size = 200_000
+    times = pa.array(micros(START) + np.arange(size) * 1_000_000, pa.timestamp("us", "UTC"))
+    rows = {"kpi": ["losses"] * size, "time": times, "value": np.linspace(0.0, 0.01, size)}
+    shop.keep("kpis", pa.table({"id": [str(n) for n in range(size)], **rows}))
+    figures = Figures(shop.system.tables)
+    assert figures.of("shop")["losses"][0] == 0.01
+    shop.clock.advance(DAY)
+    for place, (at, value) in enumerate([(20, 0.03), (10, 0.01), (21, 0.04)]):
+        shop.keep("kpis", pa.table({"id": [f"new {place}"], "kpi": ["losses"], "value": [value],
+                                    "time": pa.array([START + at * DAY], pa.timestamp("us", "UTC"))}))  # fmt: skip
+        read = pa.total_allocated_bytes(), pa.default_memory_pool().max_memory()
+        assert figures.of("shop")["losses"][0] == max(0.03, value)
+        del read
+    assert figures.of("shop")["losses"] == (0.04, START + 21 * DAY)
+
+
+def test_a_model_of_which_nothing_is_known_is_not_called_fresh(shop: Shop) -> None:
+    def model() -> tuple[str, str]:
+        (found,) = statuses(shop.system, "shop")
+        return found.model.state, found.model.reason
+
+    shop.days(4)
+    assert model()[0] == "fresh"
+    shop.late = lambda: None
+    for _ in range(8):
+        shop.days(1)
+        shop.late = lambda: None
+    state_, reason = model()
+    assert state_ == "unknown"
+    assert reason.startswith("Nobody told what turned out true since")
+    for _ in range(60):
+        shop.clock.advance(DAY)
+        shop.system.watching.look("shop")
+    state_, reason = model()
+    assert state_ == "unknown"
+    assert reason.startswith("No predictions came since")
+
+
+def test_rows_that_are_long_on_their_way_are_said(shop: Shop) -> None:
+    shop.days(4)
+    with shop.system.database.writing() as connection:
+        connection.execute(insert(batches).values(source="x", system="shop", kind="predictions", rows=1,
+                                                  started=shop.clock.now(), done=None))  # fmt: skip
+    assert statuses(shop.system, "shop")[0].model.state == "fresh"
+    shop.clock.advance(timedelta(minutes=16))
+    found = statuses(shop.system, "shop")[0].model
+    assert found.state == "unknown"
+    assert "are not in their table yet" in found.reason
 
 
 def test_downtime_is_caught_up_with_bucket_by_bucket(tmp_path: Path) -> None:
@@ -243,7 +443,11 @@ def test_each_row_counts_once_however_late(shop: Shop) -> None:
             state.profile_of(connection, layout, number, of, start=0, end=1 << 62).whole() for of in ("made", "known")
         )
     assert int(made.rows.sum()) == 6 * 200 + 50
-    assert int(known.rows.sum()) == 4 * 200 + 50  # of the last two days they are still to come
+    # Those of the last two days are not due yet; those of the last two before the reference's end were not due then.
+    assert int(known.rows.sum()) == 6 * 200 + 50
+    with shop.system.database.reading() as connection:
+        points = lifeline.kept(connection, "shop", start=0)
+    assert sum(one.known for one in points) == 6 * 200 + 50  # also those whose outcome came when it was due
     at = int(datetime(2026, 2, 4, tzinfo=UTC).timestamp() * 1_000_000)
     assert int(made.between(at, at + 1).rows[0]) == 250
 
@@ -260,7 +464,7 @@ def test_outcomes_that_come_before_their_predictions_are_counted_with_them(shop:
         number = state.reference_number(connection, "shop") or 0
         layout = state.reference_profile(connection, number).layout
         known = state.profile_of(connection, layout, number, "known", start=0, end=1 << 62).whole()
-    assert int(known.rows.sum()) == 2 * 200 + 20
+    assert int(known.rows.sum()) == 4 * 200 + 20
 
 
 def test_a_new_promise_begins_afresh_and_another_owner_does_not(shop: Shop) -> None:

@@ -90,7 +90,7 @@ class Promise:
         """A detector of all streams before the first bucket."""
         return Detector.start(self.streams.weights, threshold)
 
-    def see(self, current: Profile, *, since: int | None = None) -> Iterator[Seen]:
+    def see(self, current: Profile, *, since: int | None = None, later: int = 0) -> Iterator[Seen]:
         """What each bucket of `current` says, in order of time.
 
         Parameters
@@ -98,10 +98,12 @@ class Promise:
         since
             What came late, of buckets before this one, is evidence of this one: each row is held against what is
             promised at its own time, and all that come together count as one bucket.
+        later
+            How long after its bucket, in microseconds, each row is evidence.
         """
         streams, size = self.streams, self.streams.shares
         whole = current.whole()
-        arrived = whole.buckets if since is None else np.maximum(whole.buckets, since)
+        arrived = arrivals(whole.buckets, since, later)
         phase, _ = seasons.phases(whole.buckets, self.season, current.layout.bucket)
         hits, rows = streams.observe(whole)
         graded = [_Course.of(one, current, whole.buckets) for one in streams.graded]
@@ -129,6 +131,11 @@ class Promise:
             if bucket + 1 == len(turn) or turn[bucket + 1] > turn[bucket]:
                 yield _at_once(parts)
                 parts = []
+
+
+def arrivals(buckets: Ints, since: int | None, later: int = 0) -> Ints:
+    """The buckets in which rows of some buckets are evidence: `later`, and not before `since`."""
+    return buckets + later if since is None else np.maximum(buckets + later, since)
 
 
 def _at_once(parts: list[Seen]) -> Seen:

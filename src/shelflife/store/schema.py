@@ -23,9 +23,10 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )  # fmt: skip
 
-FORM = "0005"  # the newest migration, which makes what stands here
+FORM = "0006"  # the newest migration, which makes what stands here
 
 metadata = MetaData(
     naming_convention={
@@ -171,6 +172,7 @@ batches = Table(  # written by shelflife.observe: rows on their way from a log o
     Column("done", Moment),
     UniqueConstraint("source", "system", "kind"),
     Index(None, "system", "kind", "number"),
+    Index("ix_batches_waiting", "system", sqlite_where=text("done IS NULL"), postgresql_where=text("done IS NULL")),
     sqlite_autoincrement=True,
 )
 
@@ -272,7 +274,7 @@ watches = Table(  # written by shelflife.watch: how far each system was watched,
     Column("start", BigInteger, nullable=False),
     Column("batch", BigInteger, nullable=False),
     Column("end", BigInteger, nullable=False),
-    Column("waits", BigInteger),
+    Column("due", BigInteger, nullable=False),
     Column("detector", LargeBinary, nullable=False),
     Column("at", Moment, nullable=False),
 )

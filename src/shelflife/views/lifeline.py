@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import select
 
+from shelflife.durations import micros, moment
 from shelflife.plan import Plan
 from shelflife.profile.residual import Residual
 from shelflife.store.schema import plans, references
@@ -20,8 +21,6 @@ SPAN = timedelta(days=400)
 _MOST = 130  # points of a line; more cannot be told apart
 _SHARES = {"accuracy", "precision", "recall"}  # metrics that are shares of rows
 _Z = 1.645  # of an interval of 90 %
-_MICROSECOND = timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,8 @@ class Point:
     ----------
     observed, low, high
         The metric of the predictions whose outcome is known, with an interval of 90 % where it is a share.
-    known
-        How many those are.
+    known, missing
+        How many those are, and of how many the outcome did not come though it was due.
     estimated
         What could be expected of all with a score.
     promised
@@ -42,6 +41,7 @@ class Point:
 
     start: datetime
     known: int
+    missing: int
     observed: float | None
     low: float | None
     high: float | None
@@ -99,7 +99,7 @@ def lifeline(system: System, name: str) -> Lifeline | None:
     plan = system.plan(name).plan
     now = system.clock.now()
     with system.database.reading() as connection:
-        points = watched.kept(connection, name, start=_micros(now - SPAN))
+        points = watched.kept(connection, name, start=micros(now - SPAN))
         if not points:
             return None
         scale, bucket = None, plan.watch.bucket
@@ -111,7 +111,7 @@ def lifeline(system: System, name: str) -> Lifeline | None:
         marks = [Mark("plan", row.at, None, True, f"Plan {row.number}", row.number) for row in applied]
         taken = connection.execute(select(references.c.number, references.c.at).where(references.c.system == name))
         marks += [Mark("reference", row.at, None, True, f"Reference {row.number}", row.number) for row in taken]
-    start = _when(points[0].bucket)
+    start = moment(points[0].bucket)
     for one in system.watching.findings(name, ended=True):
         until = one.ended or now
         if until >= start:
@@ -130,7 +130,7 @@ def _gathered(points: list[watched.Point], start: datetime, every: timedelta, sc
     """Slices of `every` from `start`: sums add, so that each is as exact as its buckets."""
     slices: dict[int, list[watched.Point]] = {}
     for one in points:
-        slices.setdefault((_when(one.bucket) - start) // every, []).append(one)
+        slices.setdefault((moment(one.bucket) - start) // every, []).append(one)
     return tuple(_point(start + place * every, some, scale) for place, some in sorted(slices.items()))
 
 
@@ -148,9 +148,10 @@ def _point(start: datetime, some: list[watched.Point], scale: float | None) -> P
 
     seen = wrong / known if known else None
     low, high = _interval(wrong, known) if scale is None and known else (None, None)
+    missing = max(0, sum(one.due for one in some) - round(known))
     return Point(
-        start, round(known), shown(seen), shown(high), shown(low), shown(expected / scored if scored else None),
-        shown(limit),
+        start, round(known), missing, shown(seen), shown(high), shown(low),
+        shown(expected / scored if scored else None), shown(limit),
     )  # fmt: skip
 
 
@@ -160,14 +161,6 @@ def _interval(hits: float, rows: float) -> tuple[float, float]:
     middle = (share + extra / 2) / (1 + extra)
     half = _Z / (1 + extra) * math.sqrt(share * (1 - share) / rows + extra / (4 * rows))
     return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def _when(micros: int) -> datetime:
-    return _EPOCH + micros * _MICROSECOND
-
-
-def _micros(when: datetime) -> int:
-    return (when - _EPOCH) // _MICROSECOND
 
 
 def promised(plan: Plan) -> str:

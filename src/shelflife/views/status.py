@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import func, select
 
+from shelflife.durations import moment
 from shelflife.plan import Plan
-from shelflife.store.schema import delta_tables, references, watches
+from shelflife.store.schema import batches, delta_tables, references, watches
 from shelflife.store.schema import tasks as task_rows
 from shelflife.system import System
 from shelflife.watch import freshness
@@ -89,18 +90,23 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
     newest: dict[str, dict[str, datetime]] = defaultdict(dict)
     with system.database.reading() as connection:
         for row in connection.execute(select(delta_tables).where(delta_tables.c.newest.is_not(None))):
-            newest[row.system][row.kind] = _when(row.newest)
-        watched = {row.system: _when(row.end) for row in connection.execute(select(watches.c.system, watches.c.end))}
+            newest[row.system][row.kind] = moment(row.newest)
+        watched = {row.system: moment(row.end) for row in connection.execute(select(watches.c.system, watches.c.end))}
         latest = select(references.c.system, func.max(references.c.number).label("number")).group_by(
             references.c.system
         )
+        waits = select(batches.c.system, func.min(batches.c.started).label("since")).where(batches.c.done.is_(None))
+        waiting = {row.system: row.since for row in connection.execute(waits.group_by(batches.c.system))}
         referenced = {row.system: row.number for row in connection.execute(latest)}
     found = []
     for number, written in current:
         plan = written.plan
         name = plan.system
         own = living[name]
-        model = freshness.of_model(plan, own, referenced=name in referenced, watched=watched.get(name), now=now)
+        model = freshness.of_model(
+            plan, own, referenced=name in referenced, watched=watched.get(name), newest=newest[name],
+            waiting=waiting.get(name), now=now,
+        )  # fmt: skip
         feeds = freshness.of_feeds(plan, newest[name], own, now)
         knowledge = Freshness("unknown", "Documents are not looked at yet.")
         pages = [one for one in own if one.severity == "page" and one.state != "muted"]
@@ -118,7 +124,3 @@ def _owner(plan: Plan) -> str | None:
     """The name of who owns the outcome, as people know them."""
     person = plan.people.get(plan.objective.owner or "")
     return plan.objective.owner if person is None else person.name
-
-
-def _when(microseconds: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(microseconds))

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from shelflife.plan import Plan
 from shelflife.plan.words import Place, written
 
+CODES = {"SL401", "SL501", "SL502", "SL601"}
 _HOUR = timedelta(hours=1)
 
 
@@ -72,6 +73,13 @@ def judged(plan: Plan, facts: Facts, now: datetime) -> Iterator[Judged]:
     yield from _volumes(plan, facts, now)
     yield from _kpis(plan, facts)
     yield from _review(plan, facts, now)
+
+
+def keys(plan: Plan) -> set[str]:
+    """The keys of all that a plan promises of facts, whether it can be judged now or not."""
+    found = {f"SL401 {kpi.name}" for kpi in plan.objective.kpis} | {f"SL501 {name}" for name in plan.feeds}
+    found |= {f"SL502 {name}" for name, feed in plan.feeds.items() if feed.expect_rows is not None}
+    return found | ({"SL601"} if plan.review is not None else set())
 
 
 def rows_of(plan: Plan, feed: str) -> str:

@@ -227,8 +227,16 @@ def unmute(connection: Connection, system: str, now: datetime) -> None:
     connection.execute(update(findings).where(*past).values(state="open", until=None))
 
 
+def hold(connection: Connection, system: str) -> None:
+    """Whoever decides on a finding of a system waits from now on until this transaction is over."""
+    alive = (findings.c.system == system, findings.c.state != "resolved")
+    connection.execute(select(findings.c.number).where(*alive).order_by(findings.c.number).with_for_update())
+
+
 def living(connection: Connection, number: int) -> Finding:
-    """A finding that is not over; raises `BadInput` for others."""
+    """A finding that is not over, for whoever decides on it; raises `BadInput` for others."""
+    # Whoever ends it at this moment is waited for: what is over stays over.
+    connection.execute(select(findings.c.number).where(findings.c.number == number).with_for_update())
     found = one(connection, number)
     if found.state == "resolved":
         raise BadInput(f"Finding {number} is resolved since {found.ended:%Y-%m-%d %H:%M}; there is nothing left to do.")

@@ -14,7 +14,8 @@ from shelflife.watch.findings import Finding
 
 State = Literal["fresh", "ageing", "stale", "unknown"]
 _AGEING = 0.75  # of the time in which a feed is to be fresh
-_UNSEEN = 3  # buckets that may go by without a look
+_UNSEEN = 3  # buckets that may go by without a look, or without rows
+STUCK = timedelta(minutes=15)  # in which rows that were taken in are in their table, if ever
 _HARM = {"performance", "relation", "kpi"}
 
 
@@ -47,8 +48,9 @@ def of_feeds(plan: Plan, newest: Mapping[str, datetime], living: Sequence[Findin
 
 
 def of_model(
-    plan: Plan, living: Sequence[Finding], *, referenced: bool, watched: datetime | None, now: datetime
-) -> Freshness:
+    plan: Plan, living: Sequence[Finding], *, referenced: bool, watched: datetime | None,
+    newest: Mapping[str, datetime], waiting: datetime | None, now: datetime,
+) -> Freshness:  # fmt: skip
     """How fresh the model is.
 
     Parameters
@@ -57,6 +59,10 @@ def of_model(
         Whether there is a reference to compare with.
     watched
         The end of the last bucket that was watched.
+    newest
+        The newest time of each kind of row.
+    waiting
+        Since when rows are on their way into their table that were not there yet; None where there are none.
     """
     if not referenced:
         return Freshness(
@@ -69,8 +75,28 @@ def of_model(
     signs = [one for one in spoken if one.kind in {"performance", "integrity", "drift", "relation", "adoption"}]
     if signs:
         return Freshness("ageing", signs[-1].says)
-    if watched is None or now - watched > _UNSEEN * plan.watch.bucket + timedelta(hours=1):
-        return Freshness("unknown", "It was not watched for a while: is `shelflife up` running?")
-    if plan.model.outcome is None:
-        return Freshness("unknown", "Nobody tells what turned out true; the inputs show no change.")
+    unseen = _unseen(plan, watched, newest, waiting, now)
+    if unseen is not None:
+        return Freshness("unknown", unseen)
     return Freshness("fresh", "Nothing departs from what the plan promises of it.")
+
+
+def _unseen(
+    plan: Plan, watched: datetime | None, newest: Mapping[str, datetime], waiting: datetime | None, now: datetime
+) -> str | None:
+    """Why nobody can tell how the model is, where nothing is found; None where it can be told."""
+    while_ = _UNSEEN * plan.watch.bucket + timedelta(hours=1)
+    if watched is None or now - watched > while_:
+        return "It was not watched for a while: is `shelflife up` running?"
+    if waiting is not None and now - waiting > STUCK:
+        return f"Rows of {waiting:%Y-%m-%d %H:%M} are not in their table yet, and watching waits for them."
+    made = newest.get("predictions")
+    if made is None or now - made > while_:
+        return "No predictions came " + ("yet." if made is None else f"since {made:%Y-%m-%d %H:%M}.")
+    outcome = plan.model.outcome
+    if outcome is None:
+        return "Nobody tells what turned out true; the inputs show no change."
+    known = newest.get("outcomes")
+    if known is None or now - known > outcome.within + while_:
+        return "Nobody told what turned out true" + ("." if known is None else f" since {known:%Y-%m-%d %H:%M}.")
+    return None

@@ -1,18 +1,19 @@
 """A system's lifeline: of each bucket, how often its predictions were wrong, and how often that could be expected.
 
-Sums of a few numbers, so that years of it are read at once. An outcome that comes late is added to the bucket of its
+Sums of a few numbers, so that years of it are read at once. Outcomes are shown from when they are due: before, those
+that come soon stand for all, and they are seldom typical. One that comes after that is added to the bucket of its
 prediction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from shelflife.profile.counts import Profile
-from shelflife.store.schema import lifelines, references
+from shelflife.store.schema import lifelines, profiles, references
 from shelflife.watch.promised import Promised
 
 _SEEN, _EXPECTED = "SL301", "SL302"
@@ -33,6 +34,8 @@ class Point:
         Predictions with a score, and how many of them could be expected to be wrong.
     limit
         The most of them that may be wrong, in the mean.
+    due
+        Predictions whose outcome is due: those that are not known are missing.
     """
 
     reference: int
@@ -42,6 +45,7 @@ class Point:
     scored: float
     expected: float
     limit: float | None
+    due: int = 0
 
 
 def of_rows(promised: Promised, reference: int, made: Profile, known: Profile) -> Iterator[Point]:
@@ -76,12 +80,24 @@ def add(connection: Connection, points: Iterable[Point]) -> None:
 
 
 def kept(connection: Connection, system: str, *, start: int) -> list[Point]:
-    """The buckets of a system from `start` on, in microseconds; each by the newest reference that judged it."""
+    """The buckets of a system from `start` on, in microseconds; each by the newest reference that judged it.
+
+    A new reference judges predictions of before it whose outcomes were not due yet, and nothing else of them.
+    """
+    due = (profiles.c.reference == lifelines.c.reference) & (profiles.c.bucket == lifelines.c.bucket)
     query = (
-        select(lifelines)
+        select(lifelines, func.coalesce(profiles.c.rows, 0).label("due"))
         .join(references, references.c.number == lifelines.c.reference)
+        .outerjoin(profiles, due & (profiles.c.of == "known"))
         .where(references.c.system == system, lifelines.c.bucket >= start)
         .order_by(lifelines.c.bucket, lifelines.c.reference)
     )
-    found = {row.bucket: Point(**row._asdict()) for row in connection.execute(query)}
+    found: dict[int, Point] = {}
+    for row in connection.execute(query):
+        point, before = Point(**row._asdict()), found.get(row.bucket)
+        if before is not None and not point.due:
+            point = replace(point, known=before.known, wrong=before.wrong, due=before.due)
+        if before is not None and not point.scored:
+            point = replace(point, scored=before.scored, expected=before.expected)
+        found[row.bucket] = point
     return list(found.values())

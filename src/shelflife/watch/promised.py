@@ -10,7 +10,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from shelflife.check.watching import Promise
+from shelflife.check.watching import Promise, arrivals
 from shelflife.detect.betting import BETS
 from shelflife.detect.detector import Detector, Seen, share_logs
 from shelflife.plan import Plan
@@ -121,23 +121,33 @@ class Promised:
         return Detector.start(np.append(scaled, np.full(len(self.uses), share / len(self.uses))), self.threshold)
 
     def see(
-        self, made: Profile, known: Profile, used: Mapping[int, Floats] | None = None, *, since: int | None = None
-    ) -> Iterator[tuple[int, Seen]]:
-        """What each bucket says: of rows as they were predicted, of those whose outcome is known, of what people do.
+        self, made: Profile, known: Profile, used: Mapping[int, Floats] | None = None, *, since: int | None = None,
+        later: int = 0,
+    ) -> Iterator[tuple[int, Seen]]:  # fmt: skip
+        """What each bucket says: of rows as they were predicted, of those whose outcome is due, of what people do.
 
         Parameters
         ----------
         made, known
             Rows by the bucket of their prediction.
         used
-            By bucket, shape (uses + 1,): how many predictions, and of how many each use was made.
+            By bucket, shape (uses + 1,): how many predictions, and of how many each use was made; at most of all.
         since
             The first bucket that is new; what came late is evidence of this one.
+        later
+            How long after its bucket an outcome is due, in microseconds, and evidence.
         """
         used = used or {}
         size = len(self.promise.streams.streams)
         first, second = (
-            dict(zip(_arrived(part, since), self.promise.see(part, since=since), strict=True)) for part in (made, known)
+            dict(
+                zip(
+                    np.unique(arrivals(part.whole().buckets, since, lag)).tolist(),
+                    self.promise.see(part, since=since, later=lag),
+                    strict=True,
+                )
+            )
+            for part, lag in ((made, 0), (known, later))
         )
         truths = self.of_outcomes
         for bucket in sorted(first.keys() | second.keys() | used.keys()):
@@ -159,8 +169,7 @@ class Promised:
         if not self.uses:
             return seen
         limit = np.array([use.limit for use in self.uses])
-        # What is reported late may be more than was predicted in the same time.
-        rows = np.full(len(self.uses), 0.0 if used is None else max(used[0], used[1:].max(initial=0.0)))
+        rows = np.full(len(self.uses), 0.0 if used is None else used[0])
         hits = np.zeros(len(self.uses)) if used is None else used[1:]
         rising, falling = share_logs(np.clip(limit, 1e-9, 1 - 1e-9))
         log_e = hits[:, None] * rising + (rows - hits)[:, None] * falling
@@ -168,12 +177,6 @@ class Promised:
             np.concatenate([seen.log_e, log_e]), np.concatenate([seen.rows, rows]), np.concatenate([seen.hits, hits]),
             np.concatenate([seen.limit, limit]),
         )  # fmt: skip
-
-
-def _arrived(rows: Profile, since: int | None) -> list[int]:
-    buckets = rows.whole().buckets
-    found: list[int] = (buckets if since is None else np.unique(np.maximum(buckets, since))).tolist()
-    return found
 
 
 def together(made: Profile, known: Profile) -> Profile:

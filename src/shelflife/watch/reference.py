@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from shelflife import tables as doors
+from shelflife.durations import micros
 from shelflife.errors import BadInput
 from shelflife.events import ReferenceTaken
 from shelflife.ledger import append
@@ -19,18 +20,21 @@ from shelflife.store.tables import Tables
 from shelflife.tables.doors import quoted
 from shelflife.watch import state
 from shelflife.watch.columns import Columns
+from shelflife.watch.rows import due_before, waiting
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def take(
     database: Database, tables: Tables, plan: Plan, *, start: datetime | None, end: datetime | None, now: datetime,
     by: str,
 ) -> tuple[int, Reference]:  # fmt: skip
-    """Learn a reference from the rows that were observed from `start` to before `end`, with the outcomes known now.
+    """Learn a reference from the rows that were observed from `start` to before `end`, with the outcomes due by now.
 
     Raises
     ------
     BadInput
-        Where there are no such rows.
+        Where there are no such rows, or none whose outcome is due.
     """
     system = plan.system
     end = end or now
@@ -41,14 +45,24 @@ def take(
     with tempfile.TemporaryDirectory(prefix="shelflife-") as folder:
         path = Path(folder) / "rows.parquet"
         with doors.doors.connection(Path(folder)) as connection:
-            chosen = _selected(connection, predictions, outcomes, columns)
+            length = round(plan.watch.bucket / _MICROSECOND)
+            due = due_before(micros(now), length, waiting(plan, length))
+            chosen = _selected(connection, predictions, outcomes, columns, due)
             within = "made.time < $end" + ("" if start is None else " AND made.time >= $start")
             given: dict[str, Any] = {"end": end} if start is None else {"end": end, "start": start}
             connection.execute(f"COPY ({chosen} WHERE {within}) TO '{path}' (FORMAT parquet)", given)
+            counted = f"SELECT count({quoted(columns.outcome or columns.time)}) FROM '{path}'"  # noqa: S608 - quoted
+            (told,) = connection.execute(counted).fetchone() or (0,)
         with doors.open_rows(path, time=columns.time, folder=Path(folder)) as rows:
             if rows.rows == 0:
                 between = f" from {start:%Y-%m-%d}" if start is not None else ""
                 raise BadInput(f"There are no predictions of {system}{between} before {end:%Y-%m-%d %H:%M}.")
+            if told == 0:
+                assert plan.model.outcome is not None
+                raise BadInput(
+                    f"Of none of these {rows.rows:,} predictions of {system} is an outcome known that is due: the plan"
+                    f" says that it comes within {written(plan.model.outcome.within)}. Take older predictions, or wait."
+                )
             learnt = Reference.learn(
                 rows, time=columns.time, bucket=written(plan.watch.bucket), prediction=columns.prediction,
                 score=columns.scores, outcome=columns.outcome, segments=plan.model.segments, kinds=columns.inputs,
@@ -64,7 +78,7 @@ def take(
     return number, learnt
 
 
-def _selected(connection: Any, predictions: Any, outcomes: Any, columns: Columns) -> str:
+def _selected(connection: Any, predictions: Any, outcomes: Any, columns: Columns, due: int) -> str:
     """The query of predictions with what turned out true."""
     connection.register("made", predictions)
     inputs = predictions.schema.field("inputs").type
@@ -85,5 +99,7 @@ def _selected(connection: Any, predictions: Any, outcomes: Any, columns: Columns
     if outcomes is None:
         raise BadInput("The plan names an outcome, and none was observed yet: a reference needs to know what was true.")
     connection.register("truth", outcomes.to_table(columns=["id", "outcome"]))
-    parts.append(f"truth.outcome AS {quoted(columns.outcome)}")
+    # Of those that are not due yet only some are known, and they are seldom typical.
+    there = f"made.time < make_timestamptz({due})"
+    parts.append(f"CASE WHEN {there} THEN truth.outcome END AS {quoted(columns.outcome)}")
     return f"SELECT {', '.join(parts)} FROM made LEFT JOIN truth ON truth.id = made.id"  # noqa: S608 - quoted

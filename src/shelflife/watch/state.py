@@ -11,6 +11,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, insert, select, update
 
 from shelflife.detect.detector import Detector
+from shelflife.durations import micros
 from shelflife.profile.counts import Profile, empty, merged
 from shelflife.profile.layout import Layout
 from shelflife.profile.reference import Reference
@@ -30,8 +31,6 @@ class Watch:
         The first bucket that is watched, in microseconds; rows of before are the reference's.
     reach
         Which rows were taken.
-    waits
-        The latest time of an outcome that came before its prediction, in microseconds.
     detector
         The evidence so far.
     at
@@ -42,7 +41,6 @@ class Watch:
     promise: str
     start: int
     reach: Reach
-    waits: int | None
     detector: Detector
     at: datetime
 
@@ -53,15 +51,14 @@ def watch_of(connection: Connection, system: str) -> Watch | None:
     if row is None:
         return None
     detector = Detector.from_bytes(row.detector)
-    return Watch(row.reference, row.promise, row.start, Reach(row.batch, row.end), row.waits, detector, row.at)
+    return Watch(row.reference, row.promise, row.start, Reach(row.batch, row.end, row.due), detector, row.at)
 
 
 def keep_watch(connection: Connection, system: str, watch: Watch) -> None:
     """Note how far a system was watched."""
     values = {
         "reference": watch.reference, "promise": watch.promise, "start": watch.start, "batch": watch.reach.batch,
-        "end": watch.reach.end,
-        "waits": watch.waits, "detector": watch.detector.to_bytes(), "at": watch.at,
+        "end": watch.reach.end, "due": watch.reach.due, "detector": watch.detector.to_bytes(), "at": watch.at,
     }  # fmt: skip
     if connection.execute(update(watches).where(watches.c.system == system).values(**values)).rowcount == 0:
         connection.execute(insert(watches).values(system=system, **values))
@@ -91,10 +88,10 @@ def reference_number(connection: Connection, system: str) -> int | None:
     return connection.execute(query.limit(1)).scalar()
 
 
-def reference_end(connection: Connection, number: int) -> int | None:
-    """The time before which its rows lie, in microseconds; None where they are of another table."""
-    end = connection.execute(select(references.c.end).where(references.c.number == number)).scalar_one()
-    return None if end is None else round(end.timestamp() * 1_000_000)
+def reference_times(connection: Connection, number: int) -> tuple[int | None, int]:
+    """The time before which its rows lie, None where they are of another table; and when it was taken: microseconds."""
+    row = connection.execute(select(references.c.end, references.c.at).where(references.c.number == number)).one()
+    return None if row.end is None else micros(row.end), micros(row.at)
 
 
 def reference_profile(connection: Connection, number: int) -> Profile:

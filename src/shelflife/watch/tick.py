@@ -12,33 +12,33 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from shelflife.check import findings as telling
 from shelflife.check.watching import Watched
 from shelflife.detect.detector import Alarm, Seen
-from shelflife.durations import MINUTE
+from shelflife.durations import MINUTE, micros, moment
 from shelflife.plan import Plan, Written
-from shelflife.profile.counts import Profile, merged
-from shelflife.profile.kernel import Kernel, start_of_buckets
+from shelflife.profile.counts import Profile, empty, merged
+from shelflife.profile.kernel import Kernel
 from shelflife.profile.layout import Layout
 from shelflife.store.database import Database
 from shelflife.store.schema import delta_tables, systems, volumes, watches
 from shelflife.store.settled import settled as up_to
 from shelflife.store.tables import Tables
-from shelflife.watch import conditions, findings, lifeline, state
+from shelflife.watch import adoption, conditions, findings, lifeline, state
 from shelflife.watch.columns import Columns
 from shelflife.watch.conditions import Facts
+from shelflife.watch.figures import Figures
 from shelflife.watch.findings import Found
 from shelflife.watch.promised import Promised, together
-from shelflife.watch.rows import WAITS, New, Reach, new
+from shelflife.watch.rows import EARLY, Reach, due_before, new, waiting, whole
 from shelflife.watch.state import Watch
 
 Floats = NDArray[np.float64]
@@ -77,6 +77,7 @@ class Watcher:
 
     def __init__(self, database: Database, tables: Tables) -> None:
         self._database, self._tables = database, tables
+        self._figures = Figures(tables)
         self._promised: dict[str, tuple[tuple[str, int], Promised]] = {}
 
     def look(self, written: Written, number: int, *, applied: datetime, resumed: datetime, now: datetime) -> Look:
@@ -93,7 +94,7 @@ class Watcher:
         with self._database.reading() as connection:
             reference = state.reference_number(connection, system)
             before = state.watch_of(connection, system) if reference is not None else None
-            facts = _facts(connection, self._tables, written, resumed=resumed, applied=applied, now=now)
+            facts = _facts(connection, self._figures, written, resumed=resumed, applied=applied, now=now)
         judged = list(conditions.judged(written.plan, facts, now))
         seen = None if reference is None else self._seen(written, reference, before, now)
         with self._database.writing() as connection:
@@ -101,6 +102,7 @@ class Watcher:
             connection.execute(select(systems.c.name).where(systems.c.name == system).with_for_update(key_share=True))
             if seen is not None and _moved(connection, system, before):
                 return Look(0, (), ())  # somebody else has looked meanwhile
+            findings.hold(connection, system)
             findings.unmute(connection, system, now)
             told = [_of_condition(one, written) for one in judged if one.says is not None]
             over: list[int] = []
@@ -113,11 +115,7 @@ class Watcher:
                 over += _ended(connection, system, seen, now)
             together = _TOGETHER * written.plan.watch.bucket
             opened = findings.tell(connection, system, told, plan=number, now=now, together=together)
-            kept = {one.key for one in judged if one.says is None}
-            for finding in findings.kept(connection, system=system):
-                if finding.key in kept:
-                    findings.resolve(connection, finding, reason="it is as promised again", now=now)
-                    over.append(finding.number)
+            over += _settled_facts(connection, written.plan, judged, now)
         return Look(0 if seen is None else seen.buckets, tuple(opened), tuple(over))
 
     def _seen(self, written: Written, reference: int, before: Watch | None, now: datetime) -> _Seen | None:
@@ -126,28 +124,33 @@ class Watcher:
         promised = self._of(written, reference)
         layout = promised.promise.reference.layout
         length = layout.bucket or round(plan.watch.bucket / _MICROSECOND)
-        end = int(start_of_buckets(np.array([round(now.timestamp() * 1_000_000)]), length)[0])
+        waits = waiting(plan, length)
+        end = due_before(micros(now), length, 0)
         with self._database.reading() as connection:
             settled = up_to(connection, plan.system)
             promise = _digest(written)
             afresh = before is None or before.reference != reference or before.promise != promise
             if afresh:
-                start = state.reference_end(connection, reference)
+                start, taken = state.reference_times(connection, reference)
                 # A change of the plan begins where watching was; a new reference where its rows end.
                 if before is not None and before.reference == reference:
                     before = dataclasses.replace(before, promise=promise, detector=promised.detector())
                 else:
-                    first = int(start_of_buckets(np.array([start]), length)[0]) if start is not None else end
-                    before = Watch(reference, promise, first, Reach(settled, first), None, promised.detector(), now)
+                    first = due_before(start, length, 0) if start is not None else end
+                    due = min(first, due_before(taken, length, waits))
+                    before = Watch(reference, promise, first, Reach(settled, first, due), promised.detector(), now)
         assert before is not None
-        since, reach = before.reach, Reach(settled, max(end, before.reach.end))
+        since = before.reach
+        reach = Reach(settled, max(end, since.end), max(end - waits, since.due))
         if reach.end <= since.end and not afresh:
             return None
         columns = Columns.of(plan)
-        rows = new(self._tables, plan.system, columns, start=before.start, since=since, now=reach, waits=before.waits)
-        made, known = _count(layout, rows.made), _count(layout, rows.known)
-        used = _used(self._tables, plan.system, promised, since, reach, made, length)
-        return self._stepped(written, promised, before, reach, rows, made, known, used, afresh=afresh, now=now)
+        rows = new(self._tables, plan.system, columns, start=before.start, waits=waits, since=since, now=reach)
+        counted = [_count(layout, some) for some in (rows.made, rows.due, rows.late)]
+        made_of = adoption.used(
+            self._tables, plan.system, promised.uses, start=before.start, since=since, now=reach, length=length
+        )
+        return self._stepped(written, promised, before, reach, counted, made_of, afresh=afresh, now=now)
 
     def _of(self, written: Written, reference: int) -> Promised:
         held = self._promised.get(written.plan.system)
@@ -159,14 +162,18 @@ class Watcher:
         return made
 
     def _stepped(
-        self, written: Written, promised: Promised, before: Watch, reach: Reach, rows: New, made: Profile,
-        known: Profile, used: dict[int, np.ndarray[Any, Any]], *, afresh: bool, now: datetime,
+        self, written: Written, promised: Promised, before: Watch, reach: Reach, counted: list[Profile],
+        used: dict[int, Floats], *, afresh: bool, now: datetime,
     ) -> _Seen:  # fmt: skip
-        """The detector after the buckets that are over, and what it found."""
+        """The detector after the buckets that are over, and what it found.
+
+        `counted` are the rows that were made, those whose outcome is due, and those whose outcome came after that.
+        """
+        made, known, late = counted
         layout = promised.promise.reference.layout
         length = layout.bucket or 1
         first = before.reach.end
-        says = dict(promised.see(made, known, used, since=first))
+        says = dict(promised.see(made, known, used, since=first, later=waiting(written.plan, length)))
         detector = before.detector
         origin = first - detector.buckets * length
         alarms: list[Alarm] = []
@@ -179,9 +186,12 @@ class Watcher:
         found: list[Found] = []
         if alarms:
             found = self._found(written, promised, before.reference, alarms, origin, reach, made, known)
-        watch = Watch(before.reference, before.promise, before.start, reach, rows.waits, detector, now)
-        points = tuple(lifeline.of_rows(promised, before.reference, made, known))
-        return _Seen(watch, made, known, points, tuple(found), tuple(over), len(over), afresh)
+        watch = Watch(before.reference, before.promise, before.start, reach, detector, now)
+        points = [
+            point for some in ((made, known), (empty(layout), late))
+            for point in lifeline.of_rows(promised, before.reference, *some)
+        ]  # fmt: skip
+        return _Seen(watch, made, known, tuple(points), tuple(found), tuple(over), len(over), afresh)
 
     def _found(
         self, written: Written, promised: Promised, reference: int, alarms: list[Alarm], origin: int, reach: Reach,
@@ -189,7 +199,8 @@ class Watcher:
     ) -> list[Found]:  # fmt: skip
         """Alarms in words: the buckets from their onset on are looked at once more.
 
-        What is known of outcomes came later than its predictions, and is told of these: so they are looked for back.
+        What is known of outcomes was due later than its predictions were made, and is told of these: so they are looked
+        for back.
         """
         layout = promised.promise.reference.layout
         length = layout.bucket or 1
@@ -239,7 +250,7 @@ class Watcher:
                     )
                 )  # fmt: skip
         watched = Watched(tuple(moved), np.zeros(len(buckets)), hits, rows, limit, promised.detector())
-        named = telling.of_alarms(promised.promise, watched, whole, _when)
+        named = telling.of_alarms(promised.promise, watched, whole, moment)
         return [_of_alarm(one, written, promised, moved) for one in named] + [
             _of_use(alarm, at, written, promised, origin, length) for alarm, at in used
         ]
@@ -297,7 +308,7 @@ def _ended(connection: Connection, system: str, seen: _Seen, now: datetime) -> l
 
 
 def _facts(
-    connection: Connection, tables: Tables, written: Written, *, resumed: datetime, applied: datetime, now: datetime
+    connection: Connection, figures: Figures, written: Written, *, resumed: datetime, applied: datetime, now: datetime
 ) -> Facts:
     plan = written.plan
     newest, counts = {}, {}
@@ -306,23 +317,14 @@ def _facts(
     )
     for row in connection.execute(select(delta_tables).where(delta_tables.c.system == plan.system)):
         if row.newest is not None:
-            newest[row.kind] = _when(row.newest)
+            newest[row.kind] = moment(row.newest)
         if longest is not None:
             back = round((now - 2 * longest).timestamp() * 1_000_000)
             query = select(volumes.c.hour, volumes.c.rows).where(
                 volumes.c.delta_table == row.number, volumes.c.hour >= back
             )
-            counts[row.kind] = {_when(one.hour): int(one.rows) for one in connection.execute(query)}
-    return Facts(newest, counts, _figures(tables, plan.system) if plan.objective.kpis else {}, resumed, applied)
-
-
-def _figures(tables: Tables, system: str) -> dict[str, tuple[float, datetime]]:
-    """The newest figure of each KPI."""
-    found = tables.dataset(system, "kpis")
-    if found is None:
-        return {}
-    rows = found.to_table(columns=["kpi", "time", "value"]).sort_by("time")
-    return {row["kpi"]: (row["value"], row["time"]) for row in rows.to_pylist()}  # the last of each stays
+            counts[row.kind] = {moment(one.hour): int(one.rows) for one in connection.execute(query)}
+    return Facts(newest, counts, figures.of(plan.system) if plan.objective.kpis else {}, resumed, applied)
 
 
 def _count(layout: Layout, rows: pa.Table) -> Profile:
@@ -331,16 +333,33 @@ def _count(layout: Layout, rows: pa.Table) -> Profile:
     )
 
 
+def _settled_facts(connection: Connection, plan: Plan, judged: list[conditions.Judged], now: datetime) -> list[int]:
+    """Resolve the findings of facts that are as promised again, or that no promise is about any more; their numbers."""
+    kept, promised = {one.key for one in judged if one.says is None}, conditions.keys(plan)
+    over = []
+    for finding in findings.kept(connection, system=plan.system):
+        if finding.code not in conditions.CODES:
+            continue
+        if finding.key in kept:
+            reason = "it is as promised again"
+        elif finding.key not in promised:
+            reason = "the plan does not promise it any more"
+        else:
+            continue
+        findings.resolve(connection, finding, reason=reason, now=now)
+        over.append(finding.number)
+    return over
+
+
 def _back(plan: Plan, length: int) -> int:
     """How far back of an outcome its prediction may lie, in whole buckets."""
-    within = timedelta(0) if plan.model.outcome is None else plan.model.outcome.within
-    return -(-max(WAITS, round(within / _MICROSECOND)) // length) * length
+    return waiting(plan, length) + whole(EARLY, length)
 
 
 def _began(hits: Floats, rows: Floats, limit: Floats, rung: float) -> int | None:
     """The place from which on the newest rows, as many as rang, are over their limit; None where none is.
 
-    Outcomes come about in the order of their predictions, so those that rang are about the newest.
+    Outcomes are due in the order of their predictions, so those that rang are of the newest.
     """
     newest = np.cumsum(rows[::-1])[::-1] - rows < rung  # those after it do not amount to so many
     total = np.append(0.0, np.cumsum(np.where(newest, hits - rows * limit, 0.0)))
@@ -352,39 +371,10 @@ def _began(hits: Floats, rows: Floats, limit: Floats, rung: float) -> int | None
     return end - int(np.argmin(lowest[::-1]))
 
 
-def _used(
-    tables: Tables, system: str, promised: Promised, since: Reach, reach: Reach, made: Profile, length: int
-) -> dict[int, np.ndarray[Any, Any]]:
-    """By bucket: how many predictions, and how many of them were overridden, escalated."""
-    if not promised.uses:
-        return {}
-    found: dict[int, np.ndarray[Any, Any]] = {}
-
-    def at(bucket: int) -> np.ndarray[Any, Any]:
-        return found.setdefault(max(bucket, since.end), np.zeros(1 + len(promised.uses)))
-
-    whole = made.whole()
-    for bucket, rows in zip(whole.buckets.tolist(), whole.rows.tolist(), strict=True):
-        at(bucket)[0] += rows
-    said = tables.dataset(system, "feedback")
-    if said is not None:
-        rows = said.to_table(columns=["time", "what"], filter=reach.taken() & since.beyond())
-        buckets = start_of_buckets(rows["time"].cast(pa.int64()).to_numpy(), length)
-        for place, use in enumerate(promised.uses, start=1):
-            wanted = pc.equal(rows["what"], use.name.removesuffix("s")).to_numpy(zero_copy_only=False)
-            for bucket in buckets[wanted].tolist():
-                at(bucket)[place] += 1
-    return found
-
-
 def _over(seen: Seen) -> dict[int, float]:
     """By stream that has rows: by how much its mean lies over its limit."""
     there = np.flatnonzero(seen.rows > 0)
     return {int(stream): float(seen.hits[stream] / seen.rows[stream] - seen.limit[stream]) for stream in there}
-
-
-def _when(microseconds: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(microseconds))
 
 
 def _of_condition(one: conditions.Judged, written: Written) -> Found:
@@ -446,7 +436,7 @@ def _named(code: str, column: str | None, segment: str | None) -> str:
 def _of_use(alarm: Alarm, at: int, written: Written, promised: Promised, origin: int, length: int) -> Found:
     own = len(promised.promise.streams.streams)
     use = promised.uses[int(alarm.streams[at]) - own]
-    since = _when(origin + int(alarm.onset[at]) * length)
+    since = moment(origin + int(alarm.onset[at]) * length - whole(adoption.TIME, length))
     share = float(alarm.hits[at] / max(alarm.rows[at], 1.0))
     verb = {"overrides": "overridden", "escalations": "escalated"}[use.name]
     return Found(
