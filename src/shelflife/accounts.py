@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from shelflife.errors import BadInput, ShelflifeError, nearest
+from shelflife.errors import BadInput, Missing, ShelflifeError, nearest
 from shelflife.events import (
     AccountChanged,
     AccountClosed,
@@ -95,11 +95,11 @@ def every(connection: Connection) -> list[Account]:
 
 
 def one(connection: Connection, name: str) -> Account:
-    """An account by its name; raises `BadInput` where there is none."""
+    """An account by its name; raises `Missing` where there is none."""
     row = connection.execute(select(accounts).where(accounts.c.name == name)).one_or_none()
     if row is None:
         known = connection.execute(select(accounts.c.name)).scalars()
-        raise BadInput(f"There is no account {name!r}. {nearest(name, known)}".rstrip())
+        raise Missing(f"There is no account {name!r}. {nearest(name, known)}".rstrip())
     return _account(row)
 
 

@@ -2,6 +2,7 @@
 
     ShelflifeError
     ├── BadInput            what was given cannot be used                 exit 2
+    │   ├── Missing         what was asked for is not there
     │   ├── PlanError       a plan is not valid (shelflife.plan)
     │   └── TrainerFailed   the user's trainer raised or returned nonsense
     ├── Denied              they may not (shelflife.rights)
@@ -25,6 +26,10 @@ class ShelflifeError(Exception):
 
 class BadInput(ShelflifeError, ValueError):
     """What was given cannot be used: a missing file or column, a value that does not parse, a contradiction."""
+
+
+class Missing(BadInput):
+    """What was asked for by its name or number is not there."""
 
 
 class TrainerFailed(BadInput):

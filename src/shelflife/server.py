@@ -20,7 +20,7 @@ from shelflife import __version__
 from shelflife.api import health, metrics, observations, reading
 from shelflife.api.metrics import Metrics
 from shelflife.api.problems import problem
-from shelflife.errors import BadInput
+from shelflife.errors import BadInput, Missing
 from shelflife.rights import Denied, Unknown
 from shelflife.system import System
 from shelflife.web import doors, manual, pages, people, sheet
@@ -87,13 +87,14 @@ class _Guarded:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status, began = 500, time.perf_counter()
+        status, began, began_answer = 500, time.perf_counter(), False
 
         async def guarded(message: Message) -> None:
-            nonlocal status
+            nonlocal status, began_answer
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = {name for name, _ in message["headers"]}
+                began_answer = True
                 message["headers"] = [*message["headers"], *(one for one in _HEADERS if one[0] not in own)]
             await send(message)
 
@@ -102,6 +103,11 @@ class _Guarded:
                 await problem(400, "unreadable", "An address has no NUL in it.")(scope, receive, guarded)
             else:
                 await self._app(scope, receive, guarded)
+        except Exception:
+            if began_answer:
+                raise
+            _log.exception("an error that nobody expected")
+            await _failed(Request(scope))(scope, receive, guarded)
         finally:
             took = time.perf_counter() - began
             route = _route(scope)
@@ -134,8 +140,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(BadInput)
     async def _bad(request: Request, error: BadInput) -> Response:
-        missing = str(error).startswith("There is no ")
-        return await _said(request, 404 if missing else 422, "bad_input", str(error))
+        return await _said(request, 404 if isinstance(error, Missing) else 422, "bad_input", str(error))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
@@ -164,8 +169,13 @@ async def _said(request: Request, status: int, code: str, says: str, headers: An
     return answer
 
 
+def _failed(request: Request) -> Response:
+    says = "Something went wrong here; the service's log says what. Nothing is said of whether it was done."
+    return shown(request, "said.html", None, 500, says=says) if _is_page(request) else problem(500, "failed", says)
+
+
 def _is_page(request: Request) -> bool:
     return not request.url.path.startswith(("/api/", "/badge/", "/health/", "/metrics"))
 
 
-_CODES = {400: "unreadable", 404: "not_found", 405: "not_allowed"}
+_CODES = {400: "unreadable", 404: "not_found", 405: "wrong_method"}

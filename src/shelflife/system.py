@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from shelflife import __version__, accounts, ledger, tokens
 from shelflife.accounts import Account
 from shelflife.clock import Clock, SystemClock
-from shelflife.errors import BadInput, nearest
+from shelflife.errors import BadInput, Missing, nearest
 from shelflife.events import AccessDenied, PlanApplied, WorkspaceMade
 from shelflife.ledger import Entry, Verified
 from shelflife.observe import files, left, retain, snapshots
@@ -62,12 +62,12 @@ class System:
         _folder(settings.home)
         self.database = Database(settings.database_url)
         self.tables = Tables(settings.tables_root, settings.table_options)
-        self.database.migrate()
+        self.database.migrate(made=self._made)
         self.accounts, self.tokens = Accounts(self), Tokens(self)
         self.watching, self.ledger = Watching(self), Ledger(self)
-        with self.database.writing() as connection:
-            if ledger.latest(connection) == 0:
-                ledger.append(connection, WorkspaceMade(__version__), at=self.clock.now(), by="shelflife")
+
+    def _made(self, connection: Connection) -> None:
+        ledger.append(connection, WorkspaceMade(__version__), at=self.clock.now(), by="shelflife")
 
     def close(self) -> None:
         """Let go of the database."""
@@ -153,15 +153,15 @@ class System:
         return shape(self.plan(system).plan, kind)
 
     def check_known(self, system: str) -> None:
-        """Raise `BadInput` where no plan was applied for a system."""
+        """Raise `Missing` where no plan was applied for a system."""
         if system not in self.names():
             raise self._unknown(system, None)
 
-    def _unknown(self, system: str, number: int | None) -> BadInput:
+    def _unknown(self, system: str, number: int | None) -> Missing:
         known = self.names()
         if system in known:
-            return BadInput(f"There is no plan {number} of {system!r}.")
-        return BadInput(
+            return Missing(f"There is no plan {number} of {system!r}.")
+        return Missing(
             f"There is no system {system!r}. "
             + (nearest(system, known) if known else "`shelflife plan apply FILE` makes the first.")
         )
@@ -386,17 +386,23 @@ class Ledger:
         self._denials: dict[tuple[str | None, ...], datetime] = {}
 
     def denied(self, denied: Denied, asked: str) -> None:
-        """Record that somebody asked for what they may not; the same within a minute once."""
+        """Record that somebody asked for what they may not; the same within a minute once.
+
+        What is asked for may be any word: only a system that is there is named.
+        """
+        if denied.by is None:
+            return
         now = self._system.clock.now()
+        system = denied.system if denied.system in self._system.names() else None
         # Whoever is not known may ask for anything, and is one.
-        key = (denied.by,) if isinstance(denied, Unknown) else (denied.by, denied.action, denied.system)
-        if denied.by is None or now - self._denials.get(key, now - _DENIED) < _DENIED:
+        key = (denied.by,) if isinstance(denied, Unknown) else (denied.by, denied.action, system)
+        if now - self._denials.get(key, now - _DENIED) < _DENIED:
             return
         if len(self._denials) > 1_000:
             self._denials.clear()
         self._denials[key] = now
         with self._system.database.writing() as connection:
-            event = AccessDenied(denied.system, denied.action, asked[:200])
+            event = AccessDenied(system, denied.action, asked[:200])
             ledger.append(connection, event, at=now, by=denied.by)
 
     def entries(self, **which: Any) -> list[Entry]:

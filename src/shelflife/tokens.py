@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from shelflife.errors import BadInput, nearest
+from shelflife.errors import BadInput, Missing, nearest
 from shelflife.events import TokenMade, TokenRevoked
 from shelflife.ledger import append
 from shelflife.rights import OF_TOKENS
@@ -80,10 +80,10 @@ def every(connection: Connection) -> list[Token]:
 
 
 def revoke(connection: Connection, id: str, *, now: datetime, by: str) -> None:  # noqa: A002 - what it is called
-    """Take a token back; raises `BadInput` where there is none to take."""
+    """Take a token back; raises `Missing` where there is none to take."""
     found = connection.execute(update(tokens).where(tokens.c.id == id, tokens.c.revoked.is_(None)).values(revoked=now))
     if found.rowcount == 0:
-        raise BadInput(f"There is no token {id!r} that still counts. `shelflife token list` shows them.")
+        raise Missing(f"There is no token {id!r} that still counts. `shelflife token list` shows them.")
     append(connection, TokenRevoked(id), at=now, by=by)
 
 

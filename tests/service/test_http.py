@@ -81,8 +81,30 @@ def test_who_may_not_is_told(client: httpx.Client, system: System) -> None:
     assert error(client.post("/api/v1/systems/none/predictions", json=[])) == (404, "unknown_system")
     assert error(client.post("/api/v1/systems/parcel-delay/guesses", json=[])) == (422, "invalid")
     assert error(client.post(PATH, content=b"", headers={"content-type": "text/csv"})) == (415, "media_type")
-    assert error(client.get(PATH)) == (405, "not_allowed")
+    assert error(client.get(PATH)) == (405, "wrong_method")
     assert error(client.get("/api/v1/nothing/there")) == (404, "not_found")
+
+
+def test_what_nobody_expected_is_told_in_the_same_shape(system: System, client: httpx.Client) -> None:
+    secret, _ = system.tokens.make("reader", ["read"], by="lead")
+    system.database.engine.dispose()
+    with system.database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE findings RENAME TO elsewhere")
+    answer = client.get("/api/v1/findings", headers={"Authorization": f"Bearer {secret}"})
+    assert error(answer) == (500, "failed")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_token_of_one_system_fills_no_ledger(client: httpx.Client, system: System) -> None:
+    secret, _ = system.tokens.make("narrow", ["observe"], only=["parcel-delay"], by="lead")
+    before = len(system.ledger.entries())
+    for name in ("x" * 64, *(f"made-up-{number}" for number in range(20))):
+        answer = client.post(
+            f"/api/v1/systems/{name}/predictions", json=[], headers={"Authorization": f"Bearer {secret}"}
+        )
+        assert error(answer) == (403, "not_allowed")
+    (denied,) = system.ledger.entries()[before:]
+    assert (denied.by, denied.system) == ("token narrow", None)
 
 
 def test_a_large_batch_with_one_bad_row_loses_no_other(client: httpx.Client, system: System) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from shelflife.store.schema import heads
 from shelflife.store.schema import ledger as table
 from shelflife.system import System
 from shelflife.testing.clock import ManualClock
+from shelflife.workspace import Settings
 
 
 def filled(system: System, count: int = 10) -> None:
@@ -32,6 +34,30 @@ def test_a_ledger_that_nobody_touched_is_whole(system: System) -> None:
     filled(system, 3)
     assert system.ledger.verify(head=found.head).broken is None
     assert system.ledger.verify(head="0" * 63 + "1").broken is not None
+
+
+def test_a_whole_ledger_is_whole_beside_a_writer(system: System) -> None:
+    with system.database.reading() as connection:
+        before = ledger.latest(connection)
+        system.tokens.make("meanwhile", ["read"], by="lead")
+        verified = ledger.verify(connection)
+        assert (verified.events, verified.broken) == (before, None)
+        assert connection.execute(select(heads.c.number)).scalar() == before
+    assert system.ledger.verify().events == before + 1
+
+
+def test_processes_that_begin_at_once_make_one_workspace(settings: Settings, clock: ManualClock) -> None:
+    at_once = threading.Barrier(4)
+
+    def begin(_: int) -> None:
+        at_once.wait(30)
+        System(settings, clock).close()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(begin, range(4)))
+    opened = System(settings, clock)
+    assert [entry.kind for entry in opened.ledger.entries()] == ["workspace.made"]
+    opened.close()
 
 
 @pytest.mark.parametrize("column", ["body", "by", "kind", "system", "at", "hash", "previous"])

@@ -82,6 +82,9 @@ def test_a_token_sees_its_systems_only(service: tuple[str, str], told: list[int]
     for path in ("systems/support-desk", f"findings/{told[3]}", "findings?system=support-desk"):
         assert httpx.get(f"{url}/api/v1/{path}", headers=narrow).status_code == 403
     assert httpx.post(f"{url}/api/v1/findings/{told[3]}/acknowledge", headers=narrow).status_code == 403
+    there, missing = (httpx.get(f"{url}/api/v1/findings/{number}", headers=narrow) for number in (told[3], 99))
+    assert missing.status_code == 403
+    assert missing.text == there.text.replace(f"finding {told[3]}", "finding 99")
     others = {"Authorization": f"Bearer {observing}"}
     for path in ("systems", f"systems/{NAME}", "findings", f"findings/{told[0]}"):
         assert httpx.get(f"{url}/api/v1/{path}", headers=others).status_code == 403
@@ -99,7 +102,9 @@ def test_the_worst_comes_first_and_says_why(client: httpx.Client, told: list[int
     picture = client.get(f"/badge/{NAME}.svg")
     assert picture.headers["content-type"] == "image/svg+xml"
     assert "unknown" in picture.text
-    assert client.get("/badge/none.svg").status_code == 404
+    assert "Parcel" not in picture.text
+    missing = client.get("/badge/none.svg")
+    assert (missing.status_code, NAME in missing.text) == (404, False)
     del told
 
 

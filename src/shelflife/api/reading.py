@@ -6,13 +6,14 @@ import dataclasses
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from shelflife.api.access import Known
 from shelflife.api.problems import Problem
+from shelflife.errors import Missing
 from shelflife.look import label
 from shelflife.rights import Denied
 from shelflife.system import System
@@ -178,9 +179,12 @@ async def resolve(request: Request, body: Resolved, number: Number) -> Finding:
     responses=Problem.of(404, 422),
 )
 async def badge(request: Request, system: str) -> Response:
-    """A small picture for a page of your own; it says no more than a state, and asks for no token."""
-    (found,) = await run_in_threadpool(status.statuses, _system(request), system)
-    picture = label.badge(found.title, found.model.state, found.model.state)
+    """A small picture for a page of your own: who knows a system's name is told its model's state, without a token."""
+    try:
+        (found,) = await run_in_threadpool(status.statuses, _system(request), system)
+    except Missing as error:  # which tells those who may read of names that are near
+        raise HTTPException(404, "There is no such badge.") from error
+    picture = label.badge("model", found.model.state, found.model.state)
     return _Picture(picture, headers={"Cache-Control": "max-age=60"})
 
 
@@ -190,12 +194,21 @@ def _system(request: Request) -> System:
 
 
 async def _found(request: Request, number: int, action: str) -> tuple[findings.Finding, str]:
-    """A finding that the token may see, and by whom it is asked for; others are told alike whether it is there."""
+    """A finding that the token may see, and by whom it is asked for.
+
+    A token of some systems is told the same of a finding of another one and of a finding that is not there.
+    """
     token = await Known.of(request).allowed(request, action, None)
-    found = await run_in_threadpool(_system(request).watching.finding, number)
-    if not token.allows(action, found.system):
+    found = None
+    try:
+        found = await run_in_threadpool(_system(request).watching.finding, number)
+    except Missing:
+        if token.systems is None:
+            raise
+    if found is None or not token.allows(action, found.system):
         says = f"The token {token.name!r} may not do that with finding {number}."
-        raise Denied(says, by=f"token {token.name}", action=action, system=found.system)
+        of = None if found is None else found.system
+        raise Denied(says, by=f"token {token.name}", action=action, system=of)
     return found, f"token {token.name}"
 
 

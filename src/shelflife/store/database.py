@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees one state of the database and changes nothing."""
+        """A connection that changes nothing and sees one state of the database, that of its first query, to its end.
+
+        A lock that it takes to wait for others comes before that query, or it does not see what they did.
+        """
         with self.engine.connect() as connection:
+            if not self.is_sqlite:  # whose transactions are so anyway
+                connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
             connection.rollback()
 
@@ -63,8 +68,14 @@ class Database:
         with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
 
-    def migrate(self) -> None:
-        """Bring the tables to the newest form; a database from a newer Shelflife is refused and left alone."""
+    def migrate(self, *, made: Callable[[Connection], object] | None = None) -> None:
+        """Bring the tables to the newest form; a database from a newer Shelflife is refused and left alone.
+
+        Parameters
+        ----------
+        made
+            Called where there were no tables, in the transaction that makes them: of two that begin at once by one.
+        """
         with self.reading() as connection:
             if self._revision(connection) == FORM:  # as nearly always; what migrates takes long to load
                 return
@@ -86,6 +97,8 @@ class Database:
                 )
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            if found is None and made is not None:
+                made(connection)
 
     def close(self) -> None:
         """Close every connection."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from shelflife import events
 from shelflife.store.schema import ledger
@@ -55,7 +55,9 @@ def record(
     if before is not None:
         query = query.where(ledger.c.number < before)
     if finding is not None:
-        query = query.where(ledger.c.kind.startswith("finding."), ledger.c.body.contains(f'"finding":{finding}'))
+        said = f'"finding":{finding}'
+        ends = or_(*(ledger.c.body.contains(said + end) for end in ",}"))  # else 1 were in 10 as well
+        query = query.where(ledger.c.kind.startswith("finding."), ends)
     with system.database.reading() as connection:
         rows = connection.execute(query.limit(PAGE + 1)).all()
     done = [_done(row) for row in rows[:PAGE]]

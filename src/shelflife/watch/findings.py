@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, insert, select, update
 
 from shelflife.check.codes import CODES
-from shelflife.errors import BadInput
+from shelflife.errors import BadInput, Missing
 from shelflife.events import FindingAcknowledged, FindingMuted, FindingOpened, FindingResolved
 from shelflife.ledger import append
 from shelflife.store.schema import findings
@@ -107,7 +107,7 @@ def one(connection: Connection, number: int) -> Finding:
     """A finding by its number."""
     row = connection.execute(select(findings).where(findings.c.number == number)).one_or_none()
     if row is None:
-        raise BadInput(f"There is no finding {number}. `shelflife findings` shows those that live.")
+        raise Missing(f"There is no finding {number}. `shelflife findings` shows those that live.")
     return _finding(row)
 
 
