@@ -198,6 +198,15 @@ class TablesCompacted(Event):
 
 
 @dataclass(frozen=True)
+class RowsSetAside(Event):
+    """Rows that were acknowledged cannot be kept: the part of the log in which they are was set aside."""
+
+    kind: ClassVar[str] = "rows.set_aside"
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class RowsExpired(Event):
     """Rows older than the plan keeps them were removed."""
 

@@ -175,7 +175,8 @@ class System:
     @contextmanager
     def intake(self, **options: Any) -> Iterator[Intake]:
         """The durable way in, open while the context lasts."""
-        found = Intake(self.database, self.tables, self.settings.log_folder, self.clock, **options)
+        folder = self.settings.log_folder
+        found = Intake(self.database, self.tables, folder, self.clock, shape=self.shape, **options)
         found.start()
         try:
             yield found
@@ -187,13 +188,13 @@ class System:
     ) -> Observed:
         """Keep the rows of a file."""
         return files.observe(
-            self.database, self.tables, self.shape(system, kind), system, path, columns=columns, now=self.clock.now(),
+            self.database, self.tables, self.shape(system, kind), system, path, columns=columns, clock=self.clock,
             by=by,
         )  # fmt: skip
 
     def pull(self, system: str, feed: str, *, by: str) -> Observed:
         """Fetch the rows of a feed that are new."""
-        return pulling.pull(self.database, self.tables, self.plan(system).plan, feed, now=self.clock.now(), by=by)
+        return pulling.pull(self.database, self.tables, self.plan(system).plan, feed, clock=self.clock, by=by)
 
     def snapshot(
         self, system: str, *, start: datetime | None = None, end: datetime | None = None, by: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import event, insert
 
 from shelflife import plan
 from shelflife.errors import BadInput
@@ -21,6 +23,7 @@ from shelflife.observe import intake as taking
 from shelflife.observe.intake import Broken, Full
 from shelflife.observe.log import Log, adopted, records
 from shelflife.observe.rows import from_json
+from shelflife.store.schema import batches
 from shelflife.system import System
 from shelflife.testing.clock import ManualClock
 
@@ -146,7 +149,9 @@ def test_a_batch_that_was_cut_short_is_gone_on_with(system: System, monkeypatch:
             step(*given, **named)
         raise KeyboardInterrupt
 
-    intake = taking.Intake(system.database, system.tables, system.settings.log_folder, system.clock, drain_every=3600)
+    intake = taking.Intake(
+        system.database, system.tables, system.settings.log_folder, system.clock, shape=system.shape, drain_every=3600
+    )
     intake.start()
     intake.submit(NAME, "predictions", rows(system, ["a", "b"])).result()
     monkeypatch.setattr(of, name, killed)
@@ -224,6 +229,47 @@ def test_files_are_kept_once_and_their_bad_rows_told(system: System, tmp_path: P
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Snapshots and keeping
+
+
+def test_a_snapshot_is_read_again_though_a_new_input_has_rows_since(system: System, written: plan.Written) -> None:
+    nothing = system.snapshot(NAME, by="analyst")  # there are no tables yet
+    with system.intake(drain_every=3600) as intake:
+        intake.submit(NAME, "predictions", rows(system, ["a"], inputs={"weight": 1.0})).result()
+        intake.submit(NAME, "outcomes", rows(system, ["a"], "outcomes")).result()
+    wider = plan.parse(written.text.replace("weight: numeric", "weight: numeric, parcels: numeric"))
+    system.apply(wider, by="lead", because="more")
+    taken = system.snapshot(NAME, by="analyst")
+    before = system.training_rows(taken.id)
+    with system.intake(drain_every=3600) as intake:
+        intake.submit(NAME, "predictions", rows(system, ["b"], inputs={"parcels": 1.0})).result()
+    assert len(before) == 1
+    assert system.training_rows(taken.id).equals(before)
+    assert len(system.training_rows(nothing.id)) == 0
+
+
+def test_a_snapshot_waits_for_a_batch_whose_number_is_given_and_not_seen(
+    system: System,
+) -> None:
+    if system.database.is_sqlite:
+        pytest.skip("one writes at a time")
+    begun = insert(batches).values(
+        source="log:x/1", system=NAME, kind="predictions", rows=1, started=system.clock.now()
+    )  # fmt: skip
+    waits = threading.Event()
+
+    def locks(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("LOCK"):
+            waits.set()
+
+    event.listen(system.database.engine, "before_cursor_execute", locks)
+    with ThreadPoolExecutor(1) as pool:
+        with system.database.writing() as connection:
+            connection.execute(begun)
+            with system.database.writing() as other:
+                other.execute(begun.values(source="log:y/1", done=system.clock.now()))
+            taking_it = pool.submit(system.snapshot, NAME, by="analyst")
+            assert waits.wait(30)
+        assert taking_it.result().until == 0
 
 
 def history(system: System, first: int, count: int) -> None:

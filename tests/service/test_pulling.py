@@ -183,7 +183,7 @@ def test_a_pull_that_was_cut_short_is_gone_on_with(system: System, tmp_path: Pat
 
     with pytest.raises(KeyboardInterrupt):
         pull(
-            system.database, system.tables, system.plan(NAME).plan, "tickets", now=system.clock.now(), by="loop",
+            system.database, system.tables, system.plan(NAME).plan, "tickets", clock=system.clock, by="loop",
             source=_CutShort(),
         )  # fmt: skip
     found = system.pull(NAME, "tickets", by="loop")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from concurrent.futures import Future
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
@@ -167,15 +170,85 @@ def _handed_in(intake: Intake, system: str, shape: Shape, body: bytes, arrow: bo
 
 def _table(body: bytes) -> pa.Table:
     try:
+        _check_plain(body)
         with pa.ipc.open_stream(body) as reader:
             table = reader.read_all()
         table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
+        _few(len(table))
+        size = sum(_written_out(chunk) for column in table.columns for chunk in column.chunks)
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
+        if isinstance(error, BadInput):
+            raise
         raise BadInput(f"The body is no Arrow stream: {str(error).splitlines()[0][:200]}.") from error
-    _few(len(table))
+    if size > MOST_BYTES:
+        raise BadInput(
+            f"Written out, the texts of the table have {size:,} bytes; at most {MOST_BYTES:,} can be sent at once."
+            " Send them in parts."
+        )
     if len(set(table.column_names)) < len(table.column_names):
         raise BadInput("The table has two columns of one name; rename one of them.")
     return table
+
+
+def _check_plain(body: bytes) -> None:
+    """Raise `BadInput` where a part of a stream is compressed: few bytes can stand for any number of them."""
+    for message in pa.ipc.MessageReader.open_stream(body):
+        if message.type not in ("record batch", "dictionary"):
+            continue
+        data = message.metadata.to_pybytes()
+        header = _field(data, struct.unpack_from("<I", data)[0], 2)
+        if header is not None and message.type == "dictionary":
+            header = _field(data, _pointed(data, header), 1)
+        if header is not None and _field(data, _pointed(data, header), 3) is not None:
+            raise BadInput("The body is compressed inside. Send the stream without compression.")
+
+
+def _pointed(data: bytes, place: int) -> int:
+    return place + int(struct.unpack_from("<I", data, place)[0])
+
+
+def _field(data: bytes, table: int, number: int) -> int | None:
+    """Where a field of a FlatBuffers table stands, None where it has none."""
+    names = table - struct.unpack_from("<i", data, table)[0]
+    if 4 + 2 * number >= struct.unpack_from("<H", data, names)[0]:
+        return None
+    found = struct.unpack_from("<H", data, names + 4 + 2 * number)[0]
+    return table + found if found else None
+
+
+def _written_out(column: pa.Array) -> int:
+    """How many bytes texts have that a column names rather than holds, each as often as it does."""
+    kind = column.type
+    if pa.types.is_struct(kind):
+        return sum(_written_out(column.field(place)) for place in range(kind.num_fields))
+    if pa.types.is_dictionary(kind) and (
+        pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
+    ):
+        lengths = pc.binary_length(column.dictionary).take(column.indices)
+        return int(pc.sum(lengths.cast(pa.int64())).as_py() or 0)
+    if pa.types.is_string_view(kind):
+        views = np.frombuffer(column.buffers()[1], np.int32, count=4 * len(column), offset=16 * column.offset)
+        return int(views[::4].astype(np.int64).sum())
+    if _plain(kind):
+        return 0
+    raise BadInput(
+        f"Columns of {kind} cannot be sent; send numbers, texts, times, lists of numbers or dictionaries of texts."
+    )
+
+
+def _plain(kind: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return _plain(kind.value_type)
+    return bool(
+        types.is_primitive(kind)
+        or types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_null(kind)
+        or types.is_decimal(kind)
+        or types.is_binary(kind)
+        or types.is_large_binary(kind)
+    )
 
 
 def _rows(body: bytes) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Rows from files: read in batches, kept by the same steps as any others, each file as one source."""
+"""Rows from files: read in batches, kept by the same steps as any others, each chunk of a run as one source."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 
 from shelflife import tables as doors
+from shelflife.clock import Clock
 from shelflife.events import RowsObserved
 from shelflife.ledger import append
 from shelflife.observe import left
@@ -45,13 +46,15 @@ class Tally:
     """What becomes of rows, counted while they pass."""
 
     def __init__(self) -> None:
-        self._seen = self._accepted = self._duplicate = 0
-        self._reasons: dict[int, str] = {}
+        self._seen = self._accepted = self._duplicate = self._rejected = 0
+        self._reasons: list[tuple[int, str]] = []
         self._ignored: set[str] = set()
 
     def read(self, read: Read, rows: int) -> None:
         """So many rows were read, these of them can be used."""
-        self._reasons.update((self._seen + place, why) for place, why in read.rejected.items())
+        told = islice(read.rejected.items(), _TOLD - len(self._reasons))
+        self._reasons += [(self._seen + place + 1, why) for place, why in told]
+        self._rejected += len(read.rejected)
         self._ignored.update(read.ignored)
         self._seen += rows
 
@@ -62,13 +65,14 @@ class Tally:
 
     def done(self) -> Observed:
         """All of it."""
-        told = tuple((place + 1, why) for place, why in sorted(self._reasons.items())[:_TOLD])
-        return Observed(self._accepted, self._duplicate, len(self._reasons), told, tuple(sorted(self._ignored)))
+        return Observed(
+            self._accepted, self._duplicate, self._rejected, tuple(self._reasons), tuple(sorted(self._ignored))
+        )
 
 
 def observe(
     database: Database, tables: Tables, shape: Shape, system: str, path: str | Path, *,
-    columns: Mapping[str, str] | None, now: datetime, by: str,
+    columns: Mapping[str, str] | None, clock: Clock, by: str,
 ) -> Observed:  # fmt: skip
     """Keep the rows of a file, folder, pattern or Delta table; a row whose id is known is not kept again.
 
@@ -79,33 +83,53 @@ def observe(
     """
     tally = Tally()
     # A run of its own: ids, not the file's name, are what keeps a row from being kept twice.
-    run = uuid.uuid4().hex
-    left.finish(database, tables, system, now=now)
+    run = f"file:{uuid.uuid4().hex}"
+    left.finish(database, tables, system, now=clock.now())
     with (
         tempfile.TemporaryDirectory(prefix="shelflife-") as folder,
         doors.open_rows(path, time=None, folder=Path(folder)) as rows,
-        ThreadPoolExecutor(_AT_ONCE) as pool,  # while one chunk is written the next is read and its ids are claimed
+        left.running(database, run, clock),
     ):
         check_columns(rows.schema.names, shape, columns)
-        under_way: deque[Future[Kept]] = deque()
-        for number, table in enumerate(_chunks(rows)):
-            read = from_arrow(table, shape, now=now, columns=columns)
-            tally.read(read, len(table))
-            under_way.append(
-                pool.submit(
-                    keep, database, tables, source=f"file:{run}:{number}", system=system, kind=shape.kind,
-                    rows=read.table, now=now,
-                )
-            )  # fmt: skip
-            if len(under_way) >= _AT_ONCE:
-                tally.kept(under_way.popleft().result())
-        for one in under_way:
-            tally.kept(one.result())
-    done = tally.done()
-    with database.writing() as connection:
-        event = RowsObserved(system, shape.kind, str(path), done.accepted, done.duplicate, done.rejected)
-        append(connection, event, at=now, by=by)
+        whole = False
+        try:
+            _keep_all(database, tables, shape, system, rows, tally, columns=columns, clock=clock, run=run)
+            whole = True
+        finally:
+            done = tally.done()
+            if whole or done.accepted:  # what was kept is told also where the run ends early
+                event = RowsObserved(system, shape.kind, str(path), done.accepted, done.duplicate, done.rejected)
+                with database.writing() as connection:
+                    append(connection, event, at=clock.now(), by=by)
     return done
+
+
+def _keep_all(
+    database: Database, tables: Tables, shape: Shape, system: str, rows: doors.Rows, tally: Tally, *,
+    columns: Mapping[str, str] | None, clock: Clock, run: str,
+) -> None:  # fmt: skip
+    under_way: deque[Future[Kept]] = deque()
+    # While one chunk is written the next is read and its ids are claimed.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        try:
+            for number, table in enumerate(_chunks(rows)):
+                now = clock.now()
+                read = from_arrow(table, shape, now=now, columns=columns)
+                tally.read(read, len(table))
+                under_way.append(
+                    pool.submit(
+                        keep, database, tables, source=f"{run}:{number}", system=system, kind=shape.kind,
+                        rows=read.table, now=now,
+                    )
+                )  # fmt: skip
+                if len(under_way) >= _AT_ONCE:
+                    tally.kept(under_way.popleft().result())
+        finally:
+            for one in under_way:
+                if one.exception() is None:
+                    tally.kept(one.result())
+        for one in under_way:
+            one.result()
 
 
 def _chunks(rows: doors.Rows) -> Iterator[pa.Table]:

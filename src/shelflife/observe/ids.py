@@ -20,6 +20,7 @@ from shelflife.observe.shapes import KINDS, RowKind
 from shelflife.store.schema import delta_tables, observed
 
 _LENGTH = 16  # bytes of a digest
+ERASED = 0  # the batch of an id that was erased: it is known, and is not kept again
 DIGEST = np.dtype((np.void, _LENGTH))
 _MANY = 5_000  # ids from which starting a query engine is quicker than calling a function for each
 
@@ -112,7 +113,7 @@ def forget(connection: Connection, system: str, *, before: int) -> None:
     connection.execute(delete(observed).where(observed.c.delta_table.in_(_of(system)), observed.c.time < before))
 
 
-def erase(connection: Connection, system: str, id: str, *, batch: int) -> bytes:  # noqa: A002 - what it is called
+def erase(connection: Connection, system: str, id: str) -> bytes:  # noqa: A002 - what it is called
     """Keep of an id only that it is known, by its digest, which is answered.
 
     Also where it is not known yet: it may be on its way, and is not to be kept when it comes.
@@ -122,7 +123,7 @@ def erase(connection: Connection, system: str, id: str, *, batch: int) -> bytes:
         connection.execute(
             text("INSERT INTO observed (delta_table, id, time, batch) VALUES (:number, :id, NULL, :batch)"
                  " ON CONFLICT (delta_table, id) DO UPDATE SET time = NULL, batch = excluded.batch"),
-            {"number": _number(connection, system, kind), "id": found, "batch": batch},
+            {"number": _number(connection, system, kind), "id": found, "batch": ERASED},
         )  # fmt: skip
     return found
 
@@ -137,6 +138,16 @@ def taken_back(
         system, kind, ids, batch=batch,
     )  # fmt: skip
     return np.array(rows.scalars().all(), dtype=np.int64)
+
+
+def erased(connection: Connection, system: str, kind: RowKind, ids: np.ndarray[Any, Any]) -> list[int]:
+    """The places of those ids that were erased."""
+    rows = _ask(
+        connection, "SELECT place FROM ({given}) AS given CROSS JOIN observed WHERE observed.id = given.id AND"
+        " observed.delta_table = {number} AND observed.batch = :batch",
+        system, kind, ids, batch=ERASED,
+    )  # fmt: skip
+    return [int(place) for place in rows.scalars()]
 
 
 def any_of(

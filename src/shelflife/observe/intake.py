@@ -1,18 +1,16 @@
 """The way in: rows are on the disk before they are acknowledged, and in their tables soon after.
 
 One thread commits: it takes whatever waits, sees which ids are new, writes them to the log with one fsync and answers
-all of them. Another drains: it seals the log's segment every few seconds and keeps its rows in the Delta tables. Both
-can be killed at any moment; the next process adopts the segments that are left and keeps them once.
+all of them. Another drains: every few seconds it seals the log's segment and keeps the rows of all that are sealed in
+the Delta tables, also of processes that are gone. Both can be killed at any moment, and whatever fails is tried again.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import struct
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,14 +22,13 @@ import pyarrow as pa
 
 from shelflife.clock import Clock
 from shelflife.observe import ids
-from shelflife.observe.keep import keep
-from shelflife.observe.log import Log, adopted, records
+from shelflife.observe.log import Log, adopted
 from shelflife.observe.rows import from_json
+from shelflife.observe.segments import Key, move, packed
 from shelflife.observe.shapes import RowKind, Shape
 from shelflife.store.database import Database
 from shelflife.store.tables import Tables
 
-_HEAD = struct.Struct("<I")
 _log = logging.getLogger("shelflife.observe")
 
 
@@ -92,6 +89,8 @@ class Intake:
         The folder of all logs, on a disk of this machine.
     clock
         Tells when rows came.
+    shape
+        The columns of a kind of row of a system by its newest plan.
     drain_every
         Seconds between moves from the log into the tables.
     most_bytes
@@ -99,17 +98,19 @@ class Intake:
     """
 
     def __init__(
-        self, database: Database, tables: Tables, folder: Path, clock: Clock, *, drain_every: float = 2.0,
-        most_bytes: int = 256_000_000,
+        self, database: Database, tables: Tables, folder: Path, clock: Clock, *,
+        shape: Callable[[str, RowKind], Shape], drain_every: float = 2.0, most_bytes: int = 256_000_000,
     ) -> None:  # fmt: skip
         self._database, self._tables, self._clock = database, tables, clock
+        self._shape = shape
         self._folder, self._drain_every, self._most_bytes = folder, drain_every, most_bytes
         self._log = Log(folder)
         self._waiting: list[_Waiting] = []
         self._bytes = 0
         self._sealed = 0
         self._wake = threading.Condition()
-        self._recent: dict[tuple[str, str], set[bytes]] = defaultdict(set)
+        # The ids in each segment, the oldest first, until its rows are kept.
+        self._recent: dict[Path, dict[Key, set[bytes]]] = {}
         self._draining = threading.Lock()
         self._writing = threading.Lock()  # the log, between committing and sealing
         self._stop = threading.Event()
@@ -119,8 +120,7 @@ class Intake:
         ]
 
     def start(self) -> None:
-        """Take in what a process that is gone has left, and begin."""
-        self.adopt()
+        """Begin; what a process that is gone has left is taken in meanwhile."""
         for thread in self._threads:
             thread.start()
 
@@ -162,26 +162,23 @@ class Intake:
         return waiting.done
 
     def drain(self) -> int:
-        """Move what the log holds into the tables; how many rows. Also called by itself."""
+        """Move what the log holds into the tables, oldest first; how many rows. Also called by itself."""
         with self._draining:
             with self._writing:
-                segment = self._log.seal()
-                # From here on new rows stand in the next segment; those of this one are known until it is kept.
-                drained = {key: set(some) for key, some in self._recent.items()}
-                self._sealed = sum(path.stat().st_size for path in self._log.folder.glob("*.log"))
-            if segment is None:
-                return 0
-            moved = self._keep(segment)
-            with self._writing:
-                for key, some in drained.items():
-                    self._recent[key] -= some
-                self._sealed = 0
-            return moved
+                self._sealed += self._log.size
+                self._log.seal()
+                sealed = [segment for segment in self._recent if segment != self._log.open]
+            try:
+                return self._move_all((segment, True) for segment in sealed)
+            finally:
+                self._sealed = sum(segment.stat().st_size for segment in sealed if segment.exists())
 
     def adopt(self) -> int:
-        """Keep what processes that are gone have left in their logs; how many rows."""
-        with adopted(self._folder) as segments:
-            return sum(self._keep(segment) for segment in segments)
+        """Keep what processes that are gone have left in their logs; how many rows. Also called by itself."""
+        with self._draining, adopted(self._folder) as segments:
+            # A folder's last one was open, and may end in what was never acknowledged.
+            last = {segment.parent: segment for segment in sorted(segments)}
+            return self._move_all((segment, segment != last[segment.parent]) for segment in segments)
 
     def close(self) -> None:
         """Answer all who wait, drain the log and stop."""
@@ -192,7 +189,7 @@ class Intake:
             if thread.is_alive():
                 thread.join()
         self._commit()
-        self.drain()
+        self._tried(self.drain)
         self._log.close()
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -207,7 +204,9 @@ class Intake:
     def _commit(self) -> None:
         """Write all that waits as one group."""
         with self._wake:
-            group, self._waiting, self._bytes = self._waiting, [], 0
+            waiting, self._waiting, self._bytes = self._waiting, [], 0
+        # From here on nobody takes theirs back; whoever did before gets no answer.
+        group = [one for one in waiting if one.done.set_running_or_notify_cancel()]
         if not group:
             return
         try:
@@ -245,11 +244,11 @@ class Intake:
 
     def _written(self, group: list[_Waiting]) -> list[Receipt]:
         self._columns(group)
-        together: dict[tuple[str, RowKind], list[_Waiting]] = defaultdict(list)
+        together: dict[Key, list[_Waiting]] = defaultdict(list)
         for one in group:
             together[one.system, one.kind].append(one)
-        fresh: dict[tuple[str, RowKind], list[pa.Table]] = defaultdict(list)
-        added: dict[tuple[str, RowKind], set[bytes]] = defaultdict(set)
+        fresh: dict[tuple[Key, pa.Schema], list[pa.Table]] = defaultdict(list)  # a plan may change a type
+        added: dict[Key, set[bytes]] = defaultdict(set)
         receipts: dict[int, Receipt] = {}
         with self._writing:
             # An id is known from the log until it is known from the database: both are asked under one lock.
@@ -261,11 +260,11 @@ class Intake:
                     for key, some in together.items()
                 }
             for key, some in together.items():
-                recent = self._recent[key]
+                held = [recent[key] for recent in self._recent.values() if key in recent]
                 for waiting in some:
                     duplicates = []
                     for place, name in enumerate(waiting.digests):
-                        if name in before[key] or name in recent or name in added[key]:
+                        if name in before[key] or name in added[key] or any(name in some for some in held):
                             duplicates.append(place)
                         else:
                             added[key].add(name)
@@ -273,54 +272,48 @@ class Intake:
                     kept = len(waiting.rows) - len(duplicates)
                     receipts[id(waiting)] = Receipt(kept, tuple(duplicates), waiting.rejected, waiting.ignored)
                     if kept:
-                        fresh[key].append(_without(waiting.rows, duplicates))
-            made = [_packed(key, tables) for key, tables in fresh.items()]
+                        fresh[key, waiting.rows.schema].append(_without(waiting.rows, duplicates))
+            made = [packed(key, tables) for (key, _), tables in fresh.items()]
             if made:
                 self._log.append(made)
             for key, new in added.items():
-                self._recent[key] |= new
+                self._recent.setdefault(self._log.open, defaultdict(set))[key] |= new
         return [receipts[id(one)] for one in group]
 
     def _drain_forever(self) -> None:
+        self._tried(self.adopt)
         while not self._stop.wait(self._drain_every):
-            try:
-                self.drain()
-            except Exception:  # noqa: BLE001 - whatever it is, the log keeps the rows
-                # What is not kept stays in the log, and is adopted by whoever starts next.
-                _log.exception("the log cannot be moved into the tables; it is tried again")
-                self._retry()
+            self._tried(self.drain)
+            self._tried(self.adopt)
 
-    def _retry(self) -> None:
-        with self._draining:
-            for segment in sorted(self._log.folder.glob("*.log"))[:-1]:
-                try:
-                    self._keep(segment)
-                except Exception:  # noqa: BLE001 - as above
-                    _log.exception("still not")
-                    return
+    @staticmethod
+    def _tried(step: Callable[[], int]) -> None:
+        try:
+            step()
+        except Exception:  # noqa: BLE001 - whatever it is, the log keeps the rows
+            _log.exception("the log cannot be moved into the tables; it is tried again")
 
-    def _keep(self, segment: Path) -> int:
-        """Keep the rows of a sealed segment, and remove it."""
-        tables: dict[tuple[str, RowKind], list[pa.Table]] = defaultdict(list)
-        for record in records(segment):
-            key, table = _unpacked(record)
-            tables[key].append(table)
-        source = f"log:{segment.parent.name}/{segment.stem}"
+    def _move(self, segment: Path, *, sealed: bool) -> int:
+        return move(
+            self._database, self._tables, segment, sealed=sealed, shape=self._shape, now=self._clock.now()
+        )  # fmt: skip
+
+    def _move_all(self, segments: Iterable[tuple[Path, bool]]) -> int:
+        """Move segments, and whether each was sealed; one that cannot be moved yet holds up no other."""
         moved = 0
         failed: Exception | None = None
-        for (system, kind), parts in sorted(tables.items(), key=lambda item: item[0]):
+        for segment, sealed in segments:
             try:
-                rows = pa.concat_tables(parts, promote_options="permissive")
-                moved += keep(
-                    self._database, self._tables, source=source, system=system, kind=kind, rows=rows,
-                    now=self._clock.now(),
-                ).rows  # fmt: skip
-            except Exception as error:  # noqa: BLE001 - what cannot be kept must not hold up what can
-                _log.error("the %s of %s cannot be kept: %s", kind, system, error)
+                moved += self._move(segment, sealed=sealed)
+            except Exception as error:  # noqa: BLE001 - it is raised in the end
                 failed = error
+                if self._stop.is_set():
+                    break
+            else:
+                with self._writing:
+                    self._recent.pop(segment, None)
         if failed is not None:
             raise failed
-        segment.unlink()
         return moved
 
 
@@ -329,19 +322,3 @@ def _without(rows: pa.Table, places: list[int]) -> pa.Table:
         return rows
     gone = set(places)
     return rows.take(pa.array([place for place in range(len(rows)) if place not in gone], pa.int64()))
-
-
-def _packed(key: tuple[str, RowKind], tables: list[pa.Table]) -> bytes:
-    head = json.dumps(key).encode()
-    rows = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
-    out = pa.BufferOutputStream()
-    with pa.ipc.new_stream(out, rows.schema) as writer:
-        writer.write_table(rows)
-    return b"".join([_HEAD.pack(len(head)), head, out.getvalue()])
-
-
-def _unpacked(record: bytes) -> tuple[tuple[str, RowKind], pa.Table]:
-    (length,) = _HEAD.unpack_from(record)
-    start = _HEAD.size
-    system, kind = json.loads(record[start : start + length])
-    return (system, kind), pa.ipc.open_stream(pa.py_buffer(record)[start + length :]).read_all()

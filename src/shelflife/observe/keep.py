@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from shelflife.errors import BadInput
 from shelflife.events import IdErased
 from shelflife.observe import ids, left
-from shelflife.observe.shapes import KINDS, MOMENT, RowKind, shape
+from shelflife.observe.shapes import KINDS, MOMENT, RowKind, Shape, shape
 from shelflife.plan import Plan
 from shelflife.store.database import Database
 from shelflife.store.schema import batches, delta_tables, ledger
@@ -61,6 +62,26 @@ def _leaves(schema: pa.Schema) -> dict[str, pa.DataType]:
     return found
 
 
+def fitted(tables: Tables, system: str, shape: Shape, rows: pa.Table) -> pa.Table:
+    """Rows in the types of their table, or else of today's plan: it may have changed since they were acknowledged.
+
+    Raises
+    ------
+    pa.ArrowException
+        Where a value is of another type.
+    """
+    there = tables.open(system, shape.kind)
+    wanted = _leaves(shape.kept) | ({} if there is None else _leaves(pa.schema(there.schema().to_arrow())))
+    fields = [
+        field.with_type(
+            pa.struct([one.with_type(wanted.get(f"{field.name}.{one.name}", one.type)) for one in field.type])
+            if pa.types.is_struct(field.type) else wanted.get(field.name, field.type)
+        )
+        for field in rows.schema
+    ]  # fmt: skip
+    return rows.cast(pa.schema(fields))
+
+
 def _words(kind: pa.DataType) -> str:
     if pa.types.is_floating(kind):
         return "numbers"
@@ -86,13 +107,16 @@ def keep(
     if batch.done:
         return Kept(batch.number, batch.rows, len(rows) - batch.rows)
     mine = _claimed(database, batch, rows, digests)
+    if kind == "feedback":  # what is said of an erased prediction is not kept either
+        with database.reading() as connection:
+            mine = np.setdiff1d(mine, _of_erased(connection, system, kind, rows))
     fresh = rows if len(mine) == len(rows) else rows.take(pa.array(mine))
     if len(fresh) and not (redo and tables.has_batch(system, kind, batch.number)):
         tables.append(system, kind, _stamped(database, fresh, digests[mine], system, kind, batch.number, now))
     with database.writing() as connection:
-        settled = settle(connection, tables, batch, fresh, digests[mine], now=now)
-        # Whoever took it for gone has finished it where its rows were in their table, and else given it up.
-        given_up = not settled and not connection.scalar(select(batches.c.rows).where(batches.c.number == batch.number))
+        settled = settle(connection, tables, batch, fresh, digests[mine], since=batch.started, now=now)
+        # Whoever took it for gone has finished it where its rows were in their table, and else let go of its ids.
+        given_up = not settled and not ids.any_of(connection, system, kind, digests[mine], [batch.number])
     if given_up and len(fresh):
         tables.delete(system, kind, f"batch = {batch.number}")
         raise BadInput(f"Writing {kind} of {system} took so long that it was given up. Try again.")
@@ -122,18 +146,38 @@ def _claimed(database: Database, batch: Any, rows: pa.Table, digests: Any) -> An
 
 
 def settle(
-    connection: Connection, tables: Tables, batch: Any, rows: pa.Table, digests: Any, *, now: datetime
+    connection: Connection, tables: Tables, batch: Any, rows: pa.Table, digests: Any, *, since: datetime | None,
+    now: datetime,
 ) -> bool:  # fmt: skip
-    """Mark a batch as done whose rows are in their table; False where somebody has given it up meanwhile."""
+    """Mark a batch as done whose rows are in their table; False where somebody has given it up meanwhile.
+
+    Ids that were erased `since` then (None: ever) are taken out again.
+    """
     which = (batches.c.number == batch.number, batches.c.done.is_(None))
     if not connection.execute(update(batches).where(*which).values(done=now, rows=len(rows))).rowcount:
         return False
-    if _erased_since(connection, batch.system, batch.started):
+    if since is None or _erased_since(connection, batch.system, since):
         # It was claimed before somebody erased it, and written after: what was found then was not yet there.
-        gone = rows["id"].take(pa.array(ids.taken_back(connection, batch.system, batch.kind, batch.number, digests)))
-        tables.erase(batch.system, batch.kind, gone.to_pylist())
+        places = set(ids.taken_back(connection, batch.system, batch.kind, batch.number, digests).tolist())
+        places |= set(_of_erased(connection, batch.system, batch.kind, rows))
+        tables.erase(batch.system, batch.kind, rows["id"].take(pa.array(sorted(places), pa.int64())).to_pylist())
     _tally(connection, batch.system, batch.kind, rows["time"])
+    # Of those that are done the last tells how far one has come; what was kept the ids tell.
+    earlier = (batches.c.system == batch.system, batches.c.kind == batch.kind, batches.c.number < batch.number)
+    connection.execute(delete(batches).where(*earlier, batches.c.done.is_not(None)))
     return True
+
+
+def _of_erased(connection: Connection, system: str, kind: RowKind, rows: pa.Table) -> list[int]:
+    """The places of feedback about predictions that were erased."""
+    if kind != "feedback":
+        return []
+    about = rows["prediction_id"].to_pylist()
+    given = [place for place, one in enumerate(about) if one is not None]
+    if not given:
+        return []
+    found = ids.erased(connection, system, "predictions", ids.digests([about[place] for place in given]))
+    return [given[place] for place in found]
 
 
 def _begun(database: Database, source: str, system: str, kind: RowKind, rows: int, now: datetime) -> tuple[Any, bool]:

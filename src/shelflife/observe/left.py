@@ -6,12 +6,17 @@ nobody goes on with it: the next run brings the same rows under another name, an
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
+from shelflife.clock import Clock
 from shelflife.observe import ids
 from shelflife.observe.shapes import RowKind
 from shelflife.store.database import Database
@@ -19,10 +24,12 @@ from shelflife.store.schema import batches
 from shelflife.store.tables import Tables
 
 _RUNS = ("file:", "pull:")
-# No batch takes as long as this; whoever began it longer ago is gone.
+# Whoever did not tell for so long that it is at work is gone.
 GONE = timedelta(minutes=10)
 _PATIENCE = 30.0  # seconds in which whoever is at work finishes a batch
 _POLL = 0.05
+_TELLS = 60.0  # seconds between telling that one is at work
+_log = logging.getLogger("shelflife.observe")
 
 
 class UnderWay(Exception):
@@ -51,22 +58,61 @@ def waits(until: float | None) -> float | None:
     return last
 
 
+@contextmanager
+def running(database: Database, run: str, clock: Clock) -> Iterator[None]:
+    """While this lasts the batches of a run are not taken for those of one that is gone, however long they take."""
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(_TELLS):
+            try:
+                renew(database, run, now=clock.now())
+            except Exception:  # noqa: BLE001 - a database that is away comes back
+                _log.exception("it cannot be told that %s is at work; it is tried again", run)
+
+    thread = threading.Thread(target=tell, name="shelflife-running", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def renew(database: Database, run: str, *, now: datetime) -> None:
+    """Tell that a run is at work."""
+    own = batches.c.source.startswith(f"{run}:", autoescape=True), batches.c.done.is_(None)
+    with database.writing() as connection:
+        connection.execute(update(batches).where(*own).values(started=now))
+
+
 def finish(database: Database, tables: Tables, system: str, *, now: datetime) -> int:
     """Finish the batches of runs that are gone; how many."""
+    query = select(batches).where(*_open(system), batches.c.started < now - GONE)
+    return _finish(database, tables, query, now)
+
+
+def give_up(database: Database, tables: Tables, source: str, *, now: datetime) -> None:
+    """Finish the batches of a source that nobody goes on with."""
+    _finish(database, tables, select(batches).where(batches.c.source == source, batches.c.done.is_(None)), now)
+
+
+def _finish(database: Database, tables: Tables, query: Any, now: datetime) -> int:
     from shelflife.observe.keep import settle
 
-    query = select(batches).where(*_open(system), batches.c.started < now - GONE)
     with database.reading() as connection:
         left = connection.execute(query).all()
     for batch in left:
-        rows = tables.batch(system, batch.kind, batch.number, ["id", "time"])
+        columns = ["id", "time"] if batch.kind != "feedback" else ["id", "time", "prediction_id"]
+        rows = tables.batch(batch.system, batch.kind, batch.number, columns)
         with database.writing() as connection:
             if not len(rows):
                 closed = update(batches).where(batches.c.number == batch.number, batches.c.done.is_(None))
                 if connection.execute(closed.values(done=now, rows=0)).rowcount:
-                    ids.release(connection, system, batch.kind, batch.number)
+                    ids.release(connection, batch.system, batch.kind, batch.number)
             else:
-                settle(connection, tables, batch, rows, ids.digests(rows["id"]), now=now)
+                # Since when it ran is not known any more: its beginning was renewed.
+                settle(connection, tables, batch, rows, ids.digests(rows["id"]), since=None, now=now)
     return len(left)
 
 

@@ -12,8 +12,8 @@ from shelflife.plan import Plan
 from shelflife.store.database import Database
 from shelflife.store.tables import Tables, moment
 
-ERASED = 0  # the batch of an id that was erased: it is known, and is not kept again
 _READERS = timedelta(hours=1)  # how long a reader may take who has begun with files that are now replaced
+_WRITERS = timedelta(days=1)  # how long one may take who has written files and not told yet that they count
 
 
 def compact(database: Database, tables: Tables, system: str, *, now: datetime, by: str) -> tuple[int, int]:
@@ -22,6 +22,7 @@ def compact(database: Database, tables: Tables, system: str, *, now: datetime, b
     for kind in KINDS:
         had, has = tables.compact(system, kind)
         tables.vacuum(system, kind, keep=_READERS)
+        tables.vacuum(system, kind, keep=_WRITERS, full=True)
         before, after = before + had, after + has
     if before != after:
         with database.writing() as connection:
@@ -39,7 +40,7 @@ def expire(database: Database, tables: Tables, plan: Plan, *, now: datetime, by:
         # An outcome goes with its prediction, however late it came.
         column = "coalesce(prediction_time, time)" if kind == "outcomes" else "time"
         gone += tables.delete(plan.system, kind, f"{column} < {moment(before)}")
-        tables.vacuum(plan.system, kind, keep=timedelta(0))
+        tables.vacuum(plan.system, kind, keep=_READERS)
     with database.writing() as connection:
         ids.forget(connection, plan.system, before=int(before.timestamp() * 1_000_000))
         if gone:
@@ -54,7 +55,7 @@ def erase(database: Database, tables: Tables, system: str, id: str, *, now: date
     """
     with database.writing() as connection:
         # First of all: whatever of it is on its way is not kept from now on.
-        digest = ids.erase(connection, system, id, batch=ERASED)
+        digest = ids.erase(connection, system, id)
     gone = sum(tables.erase(system, kind, [id]) for kind in KINDS)
     with database.writing() as connection:
         append(connection, IdErased(system, digest.hex(), gone), at=now, by=by)

@@ -288,6 +288,9 @@ def _finished(table: pa.Table, shape: Shape, reading: _Reading, now: datetime) -
         reading.reject(place, f"`time` lies in the future: {_calendar(times[place])}")
     for place in _places(pc.less(times, pa.scalar(_ANCIENT, MOMENT))):
         reading.reject(place, f"`time` lies before 1900: {_calendar(times[place])}")
+    if shape.keeps is not None:  # what was removed for its age is not taken in again
+        for place in _places(pc.less(times, pa.scalar(now - shape.keeps, MOMENT))):
+            reading.reject(place, f"`time` lies before what the plan keeps: {_calendar(times[place])}")
     lengths = pc.utf8_length(table["id"])
     for place in _places(pc.or_(pc.greater(lengths, LONGEST_ID), pc.equal(lengths, 0))):
         reading.reject(place, f"`id` is to have 1 to {LONGEST_ID} characters; found {lengths[place].as_py()}")

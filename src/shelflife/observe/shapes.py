@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Literal
 
@@ -47,6 +48,8 @@ class Shape:
         What the plan calls a column of ours, and so most likely a table of its people too.
     between
         The least and the most that a number may be, by column; of a struct that of each of its parts.
+    keeps
+        How long rows are kept; None for ever.
     """
 
     kind: RowKind
@@ -56,6 +59,7 @@ class Shape:
     private: frozenset[str] = frozenset()
     called: dict[str, str] = field(default_factory=dict)
     between: dict[str, tuple[float, float]] = field(default_factory=dict)
+    keeps: timedelta | None = None
 
     @cached_property
     def places(self) -> dict[str, list[tuple[str, str | None]]]:
@@ -84,6 +88,10 @@ class Shape:
 
 def shape(plan: Plan, kind: RowKind) -> Shape:
     """The shape of a kind of row by the plan."""
+    return replace(_shape(plan, kind), keeps=plan.keep)
+
+
+def _shape(plan: Plan, kind: RowKind) -> Shape:
     answer = pa.float64() if plan.model.task == "regression" else pa.string()
     truth = plan.model.outcome.name if plan.model.outcome is not None else None
     fields = [pa.field("id", pa.string()), pa.field("time", MOMENT)]

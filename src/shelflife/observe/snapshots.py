@@ -14,14 +14,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert, select
 
 from shelflife.errors import BadInput
 from shelflife.events import SnapshotTaken
 from shelflife.ledger import append
 from shelflife.plan import Plan
 from shelflife.store.database import Database
-from shelflife.store.schema import batches, snapshots
+from shelflife.store.schema import snapshots
+from shelflife.store.settled import settled
 from shelflife.store.tables import Tables
 
 
@@ -43,9 +44,9 @@ def take(
     """Fix the predictions of a time (from `start` to before `end`) that have an outcome by now."""
     system = plan.system
     with database.reading() as connection:
-        until = _settled(connection, system)
-    inputs = list(plan.model.inputs)
-    found = _rows(tables, plan.system, inputs, until, start, end)
+        until = settled(connection, system)
+    inputs = [name for name in plan.model.inputs if name in _inputs(tables, system)]  # the others have no rows yet
+    found = _rows(tables, system, inputs, until, start, end)
     made = Snapshot(secrets.token_hex(8), system, until, len(found), _digest(found))
     versions = {kind: tables.version(system, kind) for kind in ("predictions", "outcomes")}
     with database.writing() as connection:
@@ -72,7 +73,7 @@ def read(database: Database, tables: Tables, id: str) -> pa.Table:  # noqa: A002
     if known is None:
         raise BadInput(f"There is no snapshot {id!r}.")
     found = _rows(tables, known.system, known.columns, known.until, known.start, known.end)
-    if _digest(found) != known.sha256:
+    if (known.rows or len(found)) and _digest(found) != known.sha256:
         raise BadInput(
             f"The rows of snapshot {id} are no longer what they were: {known.rows:,} then, {len(found):,} now. Rows of"
             " it were erased, or are older than the plan keeps them; the ledger says which (shelflife ledger show)."
@@ -80,13 +81,10 @@ def read(database: Database, tables: Tables, id: str) -> pa.Table:  # noqa: A002
     return found
 
 
-def _settled(connection: Any, system: str) -> int:
-    """The last batch up to which all are done; what is under way may still become visible later."""
-    open_from = connection.execute(
-        select(func.min(batches.c.number)).where(batches.c.system == system, batches.c.done.is_(None))
-    ).scalar()
-    last = connection.execute(select(func.max(batches.c.number)).where(batches.c.system == system)).scalar() or 0
-    return int(last if open_from is None else open_from - 1)
+def _inputs(tables: Tables, system: str) -> set[str]:
+    """The inputs of which there are columns."""
+    made = tables.dataset(system, "predictions")
+    return set() if made is None else {one.name for one in made.schema.field("inputs").type}
 
 
 def _rows(
@@ -101,10 +99,7 @@ def _rows(
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("made", made)
         connection.register("true", true)
-        have = {
-            made.schema.field("inputs").type.field(i).name for i in range(made.schema.field("inputs").type.num_fields)
-        }
-        chosen = ", ".join(f"made.inputs.{_quoted(name)} AS {_quoted(name)}" for name in inputs if name in have)
+        chosen = "".join(f"made.inputs.{_quoted(name)} AS {_quoted(name)}, " for name in inputs)
         within = "made.batch <= $until"
         given: dict[str, Any] = {"until": until}
         for name, sign, moment in (("start", ">=", start), ("end", "<", end)):
@@ -112,7 +107,7 @@ def _rows(
                 within += f" AND made.time {sign} ${name}"
                 given[name] = moment
         return connection.sql(
-            f'SELECT made.id, made.time, {chosen}, "true".outcome FROM made JOIN "true" ON "true".id = made.id'  # noqa: S608
+            f'SELECT made.id, made.time, {chosen}"true".outcome FROM made JOIN "true" ON "true".id = made.id'  # noqa: S608
             f' AND "true".batch <= $until WHERE {within} ORDER BY made.time, made.id',
             params=given,
         ).to_arrow_table()

@@ -38,13 +38,13 @@ class Tables:
         """Where a table lies."""
         return f"{self.root}/{system}/{kind}"
 
-    def open(self, system: str, kind: str, version: int | None = None) -> Any:
+    def open(self, system: str, kind: str) -> Any:
         """The `deltalake.DeltaTable`, or None where nothing was written yet."""
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
         try:
-            return DeltaTable(self.address(system, kind), version=version, storage_options=self.options or None)
+            return DeltaTable(self.address(system, kind), storage_options=self.options or None)
         except TableNotFoundError:
             return None
 
@@ -104,13 +104,16 @@ class Tables:
         self.vacuum(system, kind, keep=timedelta(0))
         return gone
 
-    def vacuum(self, system: str, kind: str, *, keep: timedelta) -> int:
-        """Remove files that no version of the last `keep` needs; how many."""
+    def vacuum(self, system: str, kind: str, *, keep: timedelta, full: bool = False) -> int:
+        """Remove files that no version of the last `keep` needs; how many.
+
+        If `full`, also files as old that no version ever needed: what a writer that was killed has left.
+        """
         found = self.open(system, kind)
         if found is None:
             return 0
         hours = max(0, int(keep / timedelta(hours=1)))
-        return len(found.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False))
+        return len(found.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False, full=full))
 
     def version(self, system: str, kind: str) -> int | None:
         """The number of the newest version."""

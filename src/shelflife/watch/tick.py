@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, select
 
 from shelflife.check import findings as telling
 from shelflife.check.watching import Watched
@@ -30,7 +30,8 @@ from shelflife.profile.counts import Profile, merged
 from shelflife.profile.kernel import Kernel, start_of_buckets
 from shelflife.profile.layout import Layout
 from shelflife.store.database import Database
-from shelflife.store.schema import batches, delta_tables, systems, volumes, watches
+from shelflife.store.schema import delta_tables, systems, volumes, watches
+from shelflife.store.settled import settled as up_to
 from shelflife.store.tables import Tables
 from shelflife.watch import conditions, findings, lifeline, state
 from shelflife.watch.columns import Columns
@@ -127,10 +128,7 @@ class Watcher:
         length = layout.bucket or round(plan.watch.bucket / _MICROSECOND)
         end = int(start_of_buckets(np.array([round(now.timestamp() * 1_000_000)]), length)[0])
         with self._database.reading() as connection:
-            if not self._database.is_sqlite:
-                # Numbers are given before they are seen: whoever has one is waited for, else its rows were passed over.
-                connection.execute(text("LOCK TABLE batches IN SHARE MODE"))
-            settled = _settled(connection, plan.system)
+            settled = up_to(connection, plan.system)
             promise = _digest(written)
             afresh = before is None or before.reference != reference or before.promise != promise
             if afresh:
@@ -277,14 +275,6 @@ def _digest(written: Written) -> str:
     """What of a plan the streams and their limits follow from; another owner changes none of them."""
     said = [written.plan.watch.model_dump_json(), written.plan.model.model_dump_json()]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
-
-
-def _settled(connection: Connection, system: str) -> int:
-    """The last batch up to which all are in their tables."""
-    own = batches.c.system == system
-    waiting = connection.execute(select(func.min(batches.c.number)).where(own, batches.c.done.is_(None))).scalar()
-    last = connection.execute(select(func.max(batches.c.number)).where(own)).scalar() or 0
-    return int(last if waiting is None else waiting - 1)
 
 
 def _ended(connection: Connection, system: str, seen: _Seen, now: datetime) -> list[int]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Any, Protocol
+from urllib.parse import quote, quote_plus
 
 import pyarrow as pa
 
@@ -18,6 +19,8 @@ from shelflife.errors import BadInput, nearest
 from shelflife.plan.spec import Pull
 
 GROUP = "shelflife.connectors"
+_NAMED = re.compile(r"\$\{(\w+)\}")
+_SECRET = 4  # characters; what is shorter says nothing, and stands in many a word
 ROWS = 100_000  # in one table, where a connector can choose
 
 
@@ -59,6 +62,16 @@ def connector(pull: Pull) -> Connector:
     return made
 
 
+def hidden(pull: Pull, said: str) -> str:
+    """A text with ``${NAME}`` again for what the environment says there."""
+    texts = " ".join(filter(None, (pull.sql, pull.table, *pull.options.values())))
+    values = {value: name for name in _NAMED.findall(texts) if len(value := os.environ.get(name, "")) >= _SECRET}
+    for value, name in sorted(values.items(), key=lambda one: -len(one[0])):
+        for form in (value, quote(value, safe=""), quote_plus(value)):
+            said = said.replace(form, f"${{{name}}}")
+    return said
+
+
 def _filled(value: str) -> str:
     """A text with what it names of the environment; secrets have no place in a plan."""
 
@@ -67,4 +80,4 @@ def _filled(value: str) -> str:
             raise BadInput(f"The plan asks for ${{{match[1]}}} from the environment, where it is not set.")
         return os.environ[match[1]]
 
-    return re.sub(r"\$\{(\w+)\}", of, value)
+    return _NAMED.sub(of, value)
