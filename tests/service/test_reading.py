@@ -11,10 +11,12 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from shelflife import plan
+from shelflife import ledger, plan
+from shelflife.events import FindingAcknowledged
 from shelflife.store.schema import findings as table
 from shelflife.system import System
 from shelflife.testing import plans
+from shelflife.views.record import PAGE, record
 from shelflife.views.status import statuses
 from shelflife.watch import findings
 from shelflife.watch.findings import Found
@@ -105,6 +107,19 @@ def test_the_worst_comes_first_and_says_why(client: httpx.Client, told: list[int
     assert "Parcel" not in picture.text
     missing = client.get("/badge/none.svg")
     assert (missing.status_code, NAME in missing.text) == (404, False)
+    del told
+
+
+def test_the_history_of_a_finding_is_its_own(system: System, told: list[int]) -> None:
+    now = system.clock.now()
+    with system.database.writing() as connection:
+        for number in range(10):
+            key = f"key-{number}"
+            findings.tell(connection, NAME, [Found("SL201", key, "x", "", now, 1)], plan=1, now=now)
+    for _ in range(PAGE + 1):  # so many of others would fill the page
+        with system.database.writing() as connection:
+            ledger.append(connection, FindingAcknowledged(NAME, 10), at=now, by="lead")
+    assert [one.finding for one in record(system, name=NAME, finding=1).done] == [1]
     del told
 
 

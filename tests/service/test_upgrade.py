@@ -74,13 +74,15 @@ def test_a_workspace_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
         System(settings)
 
 
-def test_migrations_make_what_the_schema_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", ["sqlite", "postgresql"], indirect=True)
+def test_migrations_make_what_the_schema_says(settings: Settings) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
     from shelflife.store.schema import metadata
 
-    made = database.Database(f"sqlite:///{tmp_path / 'x.db'}")
+    settings.home.mkdir()
+    made = database.Database(settings.database_url)
     made.migrate()
     with made.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
