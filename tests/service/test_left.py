@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shelflife.errors import BadInput
-from shelflife.observe import left
+from shelflife.observe import files, left
 from shelflife.store.tables import Tables
 from shelflife.system import System
 from shelflife.testing.clock import ManualClock
@@ -114,3 +115,65 @@ def test_whoever_comes_back_after_its_rows_were_counted_leaves_them(
         patched.setattr(Tables, "append", slow)
         assert observe(system, write(tmp_path / "a.parquet", "a", "b")).accepted == 2
     assert kept(system) == ["a", "b"]
+
+
+def test_a_run_that_takes_long_is_not_given_up(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_ROWS", 2)
+    append = Tables.append
+
+    def slow(*given: Any) -> None:
+        left.finish(system.database, system.tables, NAME, now=system.clock.now())  # as each look does
+        append(*given)
+        wait(system)
+
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": list("abcdef"), "time": pa.repeat(DAY_BEFORE, 6)}), path, row_group_size=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(Tables, "append", slow)
+        patched.setattr(files, "_AT_ONCE", 1)
+        assert observe(system, path).accepted == 6
+
+
+def test_whoever_tells_that_it_is_at_work_is_not_given_up(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(left, "_TELLS", 0.001)
+    renew, append, told = left.renew, Tables.append, threading.Event()
+
+    def telling(*given: Any, now: datetime) -> None:
+        renew(*given, now=now)
+        if now == system.clock.now() and moved.is_set():
+            told.set()
+
+    moved = threading.Event()
+
+    def slow(*given: Any) -> None:
+        wait(system)
+        moved.set()
+        assert told.wait(30)
+        left.finish(system.database, system.tables, NAME, now=system.clock.now())
+        append(*given)
+
+    monkeypatch.setattr(left, "renew", telling)
+    monkeypatch.setattr(Tables, "append", slow)
+    assert observe(system, write(tmp_path / "a.parquet", "a", "b")).accepted == 2
+
+
+def test_what_was_kept_is_told_though_the_run_ends_early(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, calls = Tables.append, iter(range(9))
+    monkeypatch.setattr(files, "_ROWS", 2)
+    monkeypatch.setattr(files, "_AT_ONCE", 1)
+
+    def second_fails(*given: Any) -> None:
+        if next(calls):
+            raise OSError("object store away")
+        append(*given)
+
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": list("abcd"), "time": pa.repeat(DAY_BEFORE, 4)}), path, row_group_size=2)
+    monkeypatch.setattr(Tables, "append", second_fails)
+    with pytest.raises(OSError, match="away"):
+        observe(system, path)
+    assert [entry.body["accepted"] for entry in system.ledger.entries(kind="rows.observed")] == [2]

@@ -366,3 +366,23 @@ def test_compaction_changes_no_row(system: System) -> None:
     before, after = system.compact(NAME, by="engineer")
     assert (before, after) == (10, 1)
     assert kept(system) == sorted(str(n) for n in np.arange(100))
+
+
+def test_a_reader_who_has_begun_reads_on_while_rows_expire(system: System, clock: ManualClock) -> None:
+    history(system, 0, 30)
+    reading = system.tables.dataset(NAME, "predictions")
+    clock.advance(timedelta(days=4000))
+    assert system.expire(NAME, by="loop") == 55
+    assert len(reading.to_table()) == 30
+
+
+def test_what_a_writer_who_was_killed_has_left_is_removed_when_it_is_old(system: System) -> None:
+    if not system.tables.root.startswith("/"):
+        pytest.skip("files are made old by hand")
+    history(system, 0, 10)
+    folder = Path(system.tables.address(NAME, "predictions"))
+    for name in ("old", "fresh"):
+        (folder / f"{name}.parquet").write_bytes(b"")
+    os.utime(folder / "old.parquet", (0, 0))
+    system.compact(NAME, by="loop")
+    assert {path.stem for path in folder.glob("*.parquet")} & {"old", "fresh"} == {"fresh"}

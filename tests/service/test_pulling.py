@@ -339,3 +339,30 @@ def test_time_is_told_by_the_clock(system: System, tmp_path: Path) -> None:
     system.pull(NAME, "tickets", by="loop")
     (event,) = system.ledger.entries(kind="rows.observed")
     assert event.at == system.clock.now()
+
+
+def test_a_rejected_row_at_the_mark_is_told_once(system: System, tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(tickets("a", ""), path)
+    applied(system, table=str(path))
+    for _ in range(3):
+        assert system.pull(NAME, "tickets", by="loop").rejected == 1
+    pq.write_table(pa.concat_tables([tickets("a", ""), tickets("", at="2026-04-01T10:01:00")]), path)
+    for _ in range(2):
+        assert system.pull(NAME, "tickets", by="loop").rejected == 2
+    told = [(one.body["accepted"], one.body["rejected"]) for one in system.ledger.entries(kind="rows.observed")]
+    assert told == [(1, 1), (0, 1)]
+
+
+def test_what_the_environment_told_a_connector_is_not_told(
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "crows.py").write_text(
+        "def crows(options):\n    raise ConnectionError('GET /export?key=' + options['key'])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(connectors, "entry_points", lambda group: [EntryPoint("crows", "crows:crows", group)])
+    monkeypatch.setenv("CRM_KEY", "s3cr3t")
+    applied(system, connector="crows", options={"key": "${CRM_KEY}"})
+    with pytest.raises(BadInput, match=r"cannot be fetched: ConnectionError: GET /export\?key=\$\{CRM_KEY\}$"):
+        system.pull(NAME, "tickets", by="loop")
