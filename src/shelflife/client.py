@@ -8,23 +8,22 @@ that sending twice is safe.
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import math
 import os
 import random
-import re
 import threading
 import time
 import weakref
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from shelflife.bodies import halves, written
 from shelflife.waiting import Waiting, own_folder
 
 _log = logging.getLogger("shelflife.client")
@@ -34,17 +33,32 @@ _LONGEST_WAIT = 60.0  # seconds between two tries at most
 _HELD = 60.0  # seconds after which what the service refused to a token is tried again
 _REFUSED = {401, 403, 404}  # what a token may not, or a system without a plan: both can be put right
 _LATER = {408, 425, 429}  # what has to wait whatever it is
-_HALF = re.compile("[\ud800-\udfff]")  # of a character: text that was cut in the middle of one
+_TOO_LARGE = 413
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of rows so far: on the service's disk, known there already, rejected by it, lost on the way there."""
+    """What became of rows so far.
+
+    Attributes
+    ----------
+    accepted
+        On the service's disk.
+    duplicate
+        Known there already.
+    rejected
+        By the service: they cannot be used.
+    lost
+        On the way there: they are no rows, cannot be written, or there was no room for them.
+    waiting
+        In the folder, of those that this client was handed.
+    """
 
     accepted: int = 0
     duplicate: int = 0
     rejected: int = 0
     lost: int = 0
+    waiting: int = 0
 
 
 class _Became(Enum):
@@ -101,9 +115,12 @@ class Client:
         self._changed = threading.Condition()
         self._pause = threading.Event()  # set to end a wait between two tries
         self._thread: threading.Thread | None = None
-        self._stopping = self._sending = False
+        self._stopping = False
+        self._asked = 0  # how often somebody waited for all to be tried
+        self._tried = math.inf  # up to which of these it is; nothing has to be without a thread
         self._until = math.inf  # when the last try has to be over
         self._sent = Sent()
+        self._kept: dict[Path, int] = {}  # files of ours in the folder, with how many rows
         self._held: dict[str, float] = {}  # paths of which nothing is sent, and until when
         self._next_look = 0.0  # into the folder
         self._said: set[tuple[str, int]] = set()
@@ -112,6 +129,7 @@ class Client:
         import httpx
 
         self._http = httpx.Client(base_url=self._url, headers=self._headers, timeout=self._timeout)
+        self._tried = 0
         self._thread = threading.Thread(target=self._run, name="shelflife-client", daemon=True)
         self._thread.start()
 
@@ -134,14 +152,23 @@ class Client:
     @property
     def sent(self) -> Sent:
         """What became of rows so far."""
-        return self._sent
+        with self._changed:
+            sent, kept = self._sent, list(self._kept.items())
+        # What is gone was sent by another process of the same folder.
+        return replace(sent, waiting=sum(rows for file, rows in kept if os.path.exists(file)))  # noqa: PTH110 - never raises
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until nothing waits in memory: all is on the service's disk or in the folder; whether that came true."""
+        """Wait until all that was handed over was tried; whether the service has told what became of it.
+
+        Where it has not, rows wait in the folder (`sent` says how many), and the log says why.
+        """
         with self._changed:
+            self._asked += 1
+            asked = self._asked
             self._pause.set()
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: not self._waiting and not self._sending, timeout)
+            tried = self._changed.wait_for(lambda: self._tried >= asked, timeout)
+        return tried and not self.sent.waiting
 
     def close(self) -> None:
         """Send what can be sent within the time of one try, leave the rest in the folder, and stop."""
@@ -165,11 +192,24 @@ class Client:
 
     def _put(self, system: str, kind: str, rows: Any) -> None:
         try:
-            some = [dict(rows)] if isinstance(rows, Mapping) else [dict(row) for row in rows]
+            given = [rows] if isinstance(rows, Mapping) else list(rows)
+            some = [dict(row) for row in given if isinstance(row, Mapping)]
+            # A table that is gone through gives its columns: it has as many rows as it says.
+            wrong = (len(rows) if hasattr(rows, "columns") else len(given)) - len(some)
             path = f"/api/v1/systems/{quote(str(system), safe='', errors='replace')}/{kind}"
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not break the program that predicts
-            _log.warning("these are no rows: %s", error)
-            return
+            some, wrong, path = [], 1, ""
+            _log.error("no rows can be taken from %s: %s", type(rows).__name__, error)
+        if wrong:
+            self._count(lost=wrong)
+            _log.error(
+                "%d rows are lost: a row is a mapping of names and values, as {'id': ...}; those of a %s are none"
+                " (of a DataFrame hand over `frame.to_dict('records')`)", wrong, type(rows).__name__,
+            )  # fmt: skip
+        if some:
+            self._hand_over(path, some)
+
+    def _hand_over(self, path: str, some: list[Any]) -> None:
         with self._changed:
             if self._stopping or len(self._waiting) + len(some) > _MOST_ROWS:
                 self._count(lost=len(some))
@@ -183,18 +223,20 @@ class Client:
     def _run(self) -> None:
         wait = 0.0
         while True:
-            away = self._round(self._taken(), waited=wait > 0)
+            taken, asked = self._taken()
+            away = self._round(taken, waited=wait > 0)
             with self._changed:
-                self._sending = False
+                ended = self._stopping and not self._waiting
+                self._tried = math.inf if ended else asked
                 self._changed.notify_all()
-                if self._stopping and not self._waiting:
+                if ended:
                     return
             wait = min(_LONGEST_WAIT, max(0.5, 2 * wait)) if away else 0.0
             if away:
                 self._pause.wait(wait * random.uniform(0.5, 1.0))
 
-    def _taken(self) -> list[tuple[str, Any]]:
-        """The rows that go out now."""
+    def _taken(self) -> tuple[list[tuple[str, Any]], int]:
+        """The rows that go out now, and how often somebody asked for them."""
         with self._changed:
             if len(self._waiting) < self._batch and not self._stopping and not self._pause.is_set():
                 self._changed.wait(self._every)
@@ -203,8 +245,7 @@ class Client:
                 self._next_look = 0.0
             self._pause.clear()
             taken, self._waiting = self._waiting, []
-            self._sending = True
-            return taken
+            return taken, self._asked
 
     def _round(self, taken: list[tuple[str, Any]], *, waited: bool) -> bool:
         """Send what was taken and what waits; whether the service is away.
@@ -212,23 +253,29 @@ class Client:
         After the first try that gets no answer nothing is tried: what was taken is kept.
         """
         away = False
-        for path, rows in _grouped(taken, self._batch):
+        for path, body, rows in self._bodies(taken):
             try:
-                body, said = _body(rows)
                 # What waits longer goes first.
-                became = _Became.AWAY if waited or away else self._try(path, body, said)
+                became = _Became.AWAY if waited or away else self._try(path, body, rows)
                 away = not waited and became is _Became.AWAY
                 if became is not _Became.TOLD:
-                    self._keep(path, said, body)
-                self._count(lost=len(rows) - said)
+                    self._keep(path, rows, body)
             except Exception:  # noqa: BLE001 - what one batch does to us costs no other
-                _log.exception("%d rows are lost", len(rows))
-                self._count(lost=len(rows))
+                _log.exception("%d rows are lost", rows)
+                self._count(lost=rows)
         try:
             return away or self._send_waiting(waited=waited)
         except Exception:  # noqa: BLE001 - the thread goes on
             _log.exception("what waits in %s cannot be sent", self._folder.folder)
             return True
+
+    def _bodies(self, taken: list[tuple[str, Any]]) -> Iterable[tuple[str, bytes, int]]:
+        """Batches as they are sent: where to, the rows as JSON, and how many."""
+        for path, rows in _grouped(taken, self._batch):
+            bodies = written(rows)
+            self._count(lost=len(rows) - sum(said for _, said in bodies))
+            for body, said in bodies:
+                yield path, body, said
 
     def _send_waiting(self, *, waited: bool) -> bool:
         """Send what waits in the folder, the oldest first; whether the service is away."""
@@ -244,6 +291,8 @@ class Client:
                 return True
             if became is _Became.TOLD:
                 batch.done()
+                with self._changed:
+                    self._kept.pop(batch.file, None)
         self._next_look = time.monotonic() + _HELD
         return False
 
@@ -265,11 +314,22 @@ class Client:
             self._held[path] = now + _HELD
             self._say(path, answer, "rows wait")
             return _Became.HELD
+        if answer.status_code == _TOO_LARGE and rows > 1:
+            return self._halved(path, body)
         if 400 <= answer.status_code < 500 and answer.status_code not in _LATER:
             self._say(path, answer, f"{rows} rows are rejected")
             self._count(rejected=rows)
             return _Became.TOLD
         return self._told(answer, rows)
+
+    def _halved(self, path: str, body: bytes) -> _Became:
+        """Send a batch that is too large in two parts.
+
+        Where one of them has to wait the whole does: what is sent twice is known there.
+        """
+        first, second = halves(body)
+        became = self._try(path, *first)
+        return self._try(path, *second) if became is _Became.TOLD else became
 
     def _told(self, answer: Any, rows: int) -> _Became:
         """Count what the service says of a batch; what is not its answer is none."""
@@ -294,10 +354,13 @@ class Client:
     def _keep(self, path: str, rows: int, body: bytes) -> None:
         """Keep a batch in the folder until it can be sent."""
         try:
-            self._folder.put(path, rows, body)
+            file = self._folder.put(path, rows, body)
         except OSError as error:
             self._count(lost=rows)
             _log.error("%d rows are lost: they cannot be sent, and %s", rows, error)
+        else:
+            with self._changed:
+                self._kept[file] = rows
 
     def _count(self, **more: int) -> None:
         with self._changed:
@@ -312,50 +375,6 @@ def _grouped(rows: list[tuple[str, Any]], most: int) -> Iterable[tuple[str, list
     for path, some in apart.items():
         for start in range(0, len(some), most):
             yield path, some[start : start + most]
-
-
-def _body(rows: list[Any]) -> tuple[bytes, int]:
-    """Rows as JSON, and how many: a row that cannot be written costs no other."""
-    try:
-        return _said(rows), len(rows)
-    except (TypeError, ValueError, RecursionError):
-        said = [one for one in map(_cleaned, rows) if one is not None]
-        return b"[" + b",".join(said) + b"]", len(said)
-
-
-def _said(value: Any) -> bytes:
-    return json.dumps(value, default=_plain, allow_nan=False, ensure_ascii=False).encode()
-
-
-def _cleaned(row: Any) -> bytes | None:
-    """A row as JSON that can be read, whatever it holds; None where there is no way."""
-    try:
-        return _said(_clean(row))
-    except Exception as error:  # noqa: BLE001 - whatever its values raise
-        _log.error("a row is lost: %s", error)
-        return None
-
-
-def _clean(value: Any) -> Any:
-    """The same with nothing where a number is none and no half characters: JSON knows no way to say them."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _HALF.search(value) else value
-    if isinstance(value, Mapping):
-        return {_clean(str(name)): _clean(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(inner) for inner in value]
-    return value if value is None or isinstance(value, int) else _clean(_plain(value))
-
-
-def _plain(value: Any) -> Any:
-    """Values of NumPy and times as JSON knows them; what else it does not know as text."""
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return str(value)
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _WAY = re.compile(r"/api/v1/systems/[^/?#\s]+/(predictions|outcomes|feedback|kpis)")
 _BLOCK = 4096  # bytes of the disk that the smallest file takes
@@ -52,8 +53,8 @@ class Waiting:
         self.folder, self._most_bytes = folder, most_bytes
         self._held = 0  # bytes, as of the last look, and what was put since
 
-    def put(self, path: str, rows: int, body: bytes) -> None:
-        """Keep a batch; raises `OSError` where it cannot be kept."""
+    def put(self, path: str, rows: int, body: bytes) -> Path:
+        """Keep a batch, and in which file; raises `OSError` where it cannot be kept."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make_own(self.folder)
         size = max(_BLOCK, len(body))
@@ -66,12 +67,13 @@ class Waiting:
         try:
             with written.open("xb") as file:
                 file.write(f"{path}\n{rows}\n".encode() + body)
-            written.replace(written.with_suffix(".json"))
+            kept = written.replace(written.with_suffix(".json"))
         except OSError:
             with contextlib.suppress(OSError):
                 written.unlink()
             raise
         self._held += size
+        return kept
 
     def batches(self) -> Iterator[Batch]:
         """What waits, the oldest first; nothing where the folder is not this user's."""
@@ -99,8 +101,10 @@ class Waiting:
 
 
 def own_folder(url: str) -> Path:
-    """The folder of this user for a service, which the next process finds again."""
-    name = re.sub(r"[^0-9A-Za-z]", "-", url)
+    """The folder of this user for a service, which the next process finds again, however it spells the URL."""
+    at = urlsplit(url)
+    port = at.port or {"http": 80, "https": 443}.get(at.scheme)
+    name = re.sub(r"[^0-9A-Za-z]", "-", f"{at.scheme}://{at.hostname}:{port}{at.path.rstrip('/')}")
     # The XDG base directories say where state is kept, and that a relative one does not count.
     given = Path(os.environ.get("XDG_STATE_HOME", ""))
     try:

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from shelflife import plan
-from shelflife.client import Client, Sent, _body
+from shelflife.bodies import written
+from shelflife.client import Client, Sent
 from shelflife.system import System
 from shelflife.testing import plans
 from shelflife.waiting import own_folder
@@ -53,12 +54,13 @@ def test_rows_wait_in_the_folder_while_the_service_is_away(
     folder = tmp_path / "waiting"
     with Client("http://127.0.0.1:9", service[1], folder=folder) as client:
         client.predictions("parcel-delay", [row(str(number)) for number in range(10)])
-        assert client.flush(30)
-    assert client.sent == Sent()
+        assert not client.flush(30)
+    assert client.sent == Sent(waiting=10)
     assert len(list(folder.glob("*.json"))) == 1
-    with Client(*service, folder=folder) as client:  # the next process
+    with Client(*service, folder=folder) as following:  # the next process
         pass
-    assert client.sent == Sent(accepted=10)
+    assert following.sent == Sent(accepted=10)
+    assert client.sent == Sent()
     assert list(folder.glob("*")) == []
     del system
 
@@ -79,14 +81,80 @@ def test_what_has_no_room_is_counted_and_breaks_nothing(tmp_path: Path, caplog: 
     caplog.set_level(logging.CRITICAL)
     with Client("http://127.0.0.1:9", "token", folder=tmp_path / "waiting", most_bytes=10) as client:
         client.predictions("parcel-delay", row("a"))
-        client.predictions("parcel-delay", 7)  # type: ignore[arg-type] # what a program might do
     client.predictions("parcel-delay", row("b"))
     assert client.sent == Sent(lost=2)
 
 
+class Frame:
+    """A table as those of Pandas: gone through it gives the names of its columns."""
+
+    columns = ("id", "time")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return 5
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (7, Sent(lost=1)),
+        ("abc", Sent(lost=3)),
+        (Frame(), Sent(lost=5)),
+        ([], Sent()),
+        ([row("good"), "id", None], Sent(lost=2, waiting=1)),
+    ],
+)
+def test_what_are_no_rows_is_counted_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, given: Any, sent: Sent
+) -> None:
+    with Client("http://127.0.0.1:9", "token", folder=tmp_path / "waiting") as client:
+        client.predictions("parcel-delay", given)
+    assert client.sent == sent
+    assert any("a row is a mapping of names and values" in told.message for told in caplog.records) == (sent.lost > 0)
+
+
+def test_whoever_waits_is_told_whether_the_service_has_it(
+    system: System, service: tuple[str, str], tmp_path: Path
+) -> None:
+    with Client(service[0], "wrong", folder=tmp_path / "waiting") as client:
+        client.predictions("parcel-delay", [row("a"), row("b")])
+        assert not client.flush(30)
+        assert client.sent == Sent(waiting=2)
+    assert not client.flush()  # nor is a client that was closed waited for
+    with Client(*service, folder=tmp_path / "waiting") as client:
+        client.predictions("support-desk", {**row("c"), "inputs": {}})
+        assert not client.flush(30)
+        assert client.sent == Sent(accepted=2, waiting=1)
+        system.apply(plan.parse(plans.text()), by="lead", because="another")
+        assert client.flush(30)
+        assert client.sent == Sent(accepted=3)
+
+
+def test_rows_that_are_too_many_bytes_together_go_out_apart(service: tuple[str, str], tmp_path: Path) -> None:
+    long = [row(str(number), version="x" * 400_000) for number in range(100)]  # 40 MB, of which the service takes 32
+    with Client(*service, folder=tmp_path / "waiting") as client:
+        client.predictions("parcel-delay", [*long[:50], row("huge", version="x" * 33_000_000), *long[50:]])
+        client.flush(60)
+    assert client.sent == Sent(accepted=100, rejected=1)
+
+
+def test_where_less_is_taken_at_once_fewer_are_sent(tmp_path: Path) -> None:
+    with answering(200, b"", most=400) as server:
+        with Client("http://127.0.0.1:9", "token", folder=tmp_path / "waiting") as client:
+            client.predictions("parcel-delay", [row(str(number)) for number in range(100)])
+        with Client(server.url, "token", folder=tmp_path / "waiting") as client:
+            client.predictions("parcel-delay", [row(str(number)) for number in range(100)])
+            client.predictions("parcel-delay", row("huge", version="x" * 400))
+            assert client.flush(30)
+    assert client.sent == Sent(accepted=200, rejected=1)
+
+
 def test_values_are_written_as_json_knows_them() -> None:
     rows = [{"id": "NaN is text", "x": float("nan"), "y": np.float64(1.5), "z": np.array([1, 2]), "w": [float("inf")]}]
-    body, said = _body(rows)
+    ((body, said),) = written(rows)
     assert json.loads(body) == [{"id": "NaN is text", "x": None, "y": 1.5, "z": [1, 2], "w": [None]}]
     assert said == 1
 
@@ -103,9 +171,9 @@ def test_a_row_that_cannot_be_written_costs_no_other(service: tuple[str, str], t
         assert client.flush(30)
         client.predictions("parcel delay\n", row("of no system"))
         client.predictions("parcel-delay", row("later"))
-        assert client.flush(30)
-        assert client.sent == Sent(accepted=4, lost=1)
-    body, _ = _body([{"id": "half", "version": "cut \ud83d"}, {"id": "whole", "version": "\ud83e\udd89"}])
+        assert not client.flush(30)
+        assert client.sent == Sent(accepted=4, lost=1, waiting=1)
+    ((body, _),) = written([{"id": "half", "version": "cut \ud83d"}, {"id": "whole", "version": "\ud83e\udd89"}])
     assert [one["version"] for one in json.loads(body)] == ["cut \ufffd", "\N{OWL}"]
 
 
@@ -129,8 +197,8 @@ def test_what_is_refused_waits_and_holds_up_nothing_else(
         for number in range(3):
             client.predictions("support-desk", {**row(str(number)), "inputs": {}})
             client.predictions("parcel-delay", row(str(number)))
-            assert client.flush(30)
-            assert client.sent == Sent(accepted=number + 1)
+            assert not client.flush(30)
+            assert client.sent == Sent(accepted=number + 1, waiting=number + 1)
         said = [told.message for told in caplog.records if "does not take" in told.message]
         assert len(said) == 2  # of each path once
         assert any("There is no system 'support-desk'" in one for one in said)
@@ -140,22 +208,30 @@ def test_what_is_refused_waits_and_holds_up_nothing_else(
 
 
 class Answering(http.server.ThreadingHTTPServer):
-    """Whoever may answer in the service's place: with these words, or not before it is closed."""
+    """Whoever may answer in the service's place: with these words, or not before it is closed.
 
-    def __init__(self, status: int, words: bytes | None) -> None:
+    Or as the service does, where it is told how many bytes it takes at once.
+    """
+
+    def __init__(self, status: int, words: bytes | None, most: int | None) -> None:
         self.asked: list[str] = []
         self.closing = threading.Event()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(handler) -> None:  # noqa: N805 - self is the server
-                handler.rfile.read(int(handler.headers["content-length"]))
+                body = handler.rfile.read(int(handler.headers["content-length"]))
                 self.asked.append(handler.path)
                 if words is None:
                     self.closing.wait(60)
-                handler.send_response(status)
-                handler.send_header("content-length", str(len(words or b"")))
+                told, said = status, words or b""
+                if most is not None and len(body) > most:
+                    told = 413
+                elif most is not None:
+                    said = json.dumps({"accepted": len(json.loads(body)), "duplicate": 0, "rejected": []}).encode()
+                handler.send_response(told)
+                handler.send_header("content-length", str(len(said)))
                 handler.end_headers()
-                handler.wfile.write(words or b"")
+                handler.wfile.write(said)
 
             def log_message(handler, *_: Any) -> None:  # noqa: N805
                 pass
@@ -165,8 +241,8 @@ class Answering(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def answering(status: int, words: bytes | None) -> Iterator[Answering]:
-    with Answering(status, words) as server:
+def answering(status: int, words: bytes | None, *, most: int | None = None) -> Iterator[Answering]:
+    with Answering(status, words, most) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -179,8 +255,8 @@ def answering(status: int, words: bytes | None) -> Iterator[Answering]:
 def test_what_answers_in_the_services_place_takes_nothing(tmp_path: Path, words: bytes) -> None:
     with answering(200, words) as server, Client(server.url, "token", folder=tmp_path / "waiting") as client:
         client.predictions("parcel-delay", row("a"))
-        assert client.flush(30)
-    assert client.sent == Sent()
+        assert not client.flush(30)
+    assert client.sent == Sent(waiting=1)
     assert len(list((tmp_path / "waiting").glob("*.json"))) == 1
 
 
@@ -250,6 +326,7 @@ def test_rows_wait_in_no_folder_of_somebody_else(tmp_path: Path, monkeypatch: py
     assert client.sent == Sent(lost=1)
     assert list((tmp_path / "theirs").iterdir()) == []
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert own_folder("http://x:80/at") == own_folder("HTTP://X/at/")
     assert own_folder("http://x:1") == tmp_path / "state" / "shelflife" / "client-http---x-1"
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     assert own_folder("http://x:1").parent == Path.home() / ".local" / "state" / "shelflife"

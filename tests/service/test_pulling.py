@@ -92,6 +92,49 @@ def test_each_row_of_a_database_is_fetched_once(system: System, source: str, mar
     assert min(times).isoformat() == "2026-04-01T10:00:00+00:00"
 
 
+def counted(rows: int) -> str:
+    """A query of so many rows, on any database."""
+    return (
+        f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {rows})"
+        " SELECT 't' || n AS ticket, n, 'billing' AS intent FROM c"
+    )
+
+
+def test_many_rows_of_a_database_are_few_tables(source: str) -> None:
+    assert [len(table) for table in Sql(source, counted(45_000)).read("n", None)] == [20_000, 20_000, 5_000]
+
+
+def test_rows_of_a_database_are_kept_together(system: System, source: str) -> None:
+    applied(system, sql=source, query=counted(2_000), mark="n", columns={"id": "ticket", "outcome": "intent"})
+    assert system.pull(NAME, "tickets", by="loop").accepted == 2_000
+    there = system.tables.open(NAME, "outcomes")
+    assert there is not None
+    assert len(there.file_uris()) == 1
+
+
+@pytest.mark.parametrize(
+    "other", [{"mark": "n"}, {"query": "SELECT ticket, at, n, 'x' AS intent FROM tickets"}, {"table": "t.parquet"}]
+)
+def test_another_source_or_mark_begins_afresh(
+    system: System, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = {"sql": source, "query": "SELECT * FROM tickets", "overlap": None}
+    applied(system, **said)
+    write(source, ("a", "2026-04-01 10:00:00", 5))
+    assert system.pull(NAME, "tickets", by="loop").accepted == 1
+    write(source, ("b", "2026-03-01 10:00:00", 1))  # before the mark, and so not seen
+    pq.write_table(tickets("a", "b", at="2026-03-01T10:00:00"), "t.parquet")
+    assert system.pull(NAME, "tickets", by="loop").accepted == 0
+    applied(system, **(other if "table" in other else {**said, **other}))
+    found = system.pull(NAME, "tickets", by="loop")
+    assert (found.accepted, found.duplicate) == (1, 1)
+    # How often is asked, and how far back, is no other source.
+    applied(system, **(other if "table" in other else {**said, **other}), every="2h")
+    found = system.pull(NAME, "tickets", by="loop")
+    assert found.accepted + found.duplicate == 1
+
+
 def test_rows_that_are_written_late_are_read_where_the_plan_looks_back(
     system: System, postgres: Callable[[], str]
 ) -> None:

@@ -75,6 +75,8 @@ def test_a_row_keeps_its_values_in_their_types() -> None:
         (row(inputs={"place": "here"}), "`inputs.place` is to be a list of numbers"),
         (row(inputs={"place": [1, "x"]}), "`inputs.place` is to be a list of numbers"),
         (row(score="high"), "`score` is to be a number; found \"high\""),
+        (row(score=3), "`score` is to be from 0 to 1; found 3.0"),
+        (row(score=-0.1), "`score` is to be from 0 to 1; found -0.1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_told_why(given_: Any, why: str) -> None:
@@ -110,6 +112,56 @@ def test_outcomes_feedback_and_kpis_have_their_own_words() -> None:
         "`kpi` is to be one of solved"
         in read({"kpi": "x", "time": "2026-04-01T00:00:00Z", "value": 1}, "kpis").rejected[0]
     )
+
+
+def test_a_row_may_have_the_plans_own_names_beside_ours() -> None:
+    named = plans.minimal(**{"model.prediction": "said", "model.score": "sure", "model.outcome.name": "was"})
+
+    def table(*rows: dict[str, Any], kind: RowKind = "predictions") -> Any:
+        given_ = [{"id": str(place), "time": "2026-05-01T10:00:00Z", **one} for place, one in enumerate(rows)]
+        return from_json(given_, shape(named, kind), now=NOW)
+
+    flat = {"age": 3, "channel": "mail", "said": "billing", "sure": 0.5}
+    nested = {"inputs": {"age": 3, "channel": "mail"}, "prediction": "billing", "score": 0.5}
+    parts = {**flat, "inputs": {"channel": "mail"}}
+    del parts["channel"]
+    found = table(flat, nested, {**flat, "inputs": None}, parts)
+    assert found.ignored == ()
+    first, *others = [{**one, "id": ""} for one in found.table.to_pylist()]
+    assert others == [first] * 3
+    assert first["inputs"] == {"age": 3.0, "channel": "mail", "text": None}
+    # What stands in its place counts, and the other is told.
+    both = table({"age": 4, "inputs": {"age": 3}, "said": "x", "prediction": "y"})
+    assert (both.table["inputs"][0].as_py()["age"], both.table["prediction"][0].as_py()) == (3.0, "y")
+    assert both.ignored == ("age", "said")
+    assert table({"age": "old"}).rejected == {0: '`inputs.age` is to be a number; found "old"'}
+    assert table({"was": "late"}, kind="outcomes").table["outcome"].to_pylist() == ["late"]
+    # As of a table: where prediction and outcome have one name, it is not known whose it is.
+    assert read({"id": "a", "time": "2026-05-01T10:00:00Z", "intent": "x"}).ignored == ("intent",)
+
+
+def test_scores_of_classes_are_chances_on_every_way_in() -> None:
+    several = plans.minimal(**{"model.score": ["mail", "phone"]})
+    nested = [{"mail": 0.2, "phone": 0.8}, {"mail": 1.0, "phone": None}, {"mail": 0.0, "phone": 1.5}]
+    rows = [{"id": str(place), "time": "2026-05-01T10:00:00Z", "score": one} for place, one in enumerate(nested)]
+    assert from_json(rows, shape(several, "predictions"), now=NOW).rejected == {
+        2: "`score.phone` is to be from 0 to 1; found 1.5"
+    }
+    times = pa.array([NOW] * 3)
+    flat = pa.table({"id": ["a", "b", "c"], "time": times, "mail": [0.2, -1, 0.1], "phone": [0.8, 0.5, None]})
+    assert list(from_arrow(flat, shape(several, "predictions"), now=NOW).rejected) == [1]
+    alone = pa.table({"id": ["a", "b", "c"], "time": times, "score": [1.0, math.nan, 1.01]})
+    assert list(from_arrow(alone, shape(PLAN, "predictions"), now=NOW).rejected) == [2]
+    numbers = plans.minimal(**{"model.task": "regression", "watch.performance.metric": "mae",
+                               "watch.performance.at_least": None, "watch.performance.at_most": 1.0})  # fmt: skip
+    assert from_arrow(alone, shape(numbers, "predictions"), now=NOW).rejected == {}
+
+
+def test_a_kpi_is_over_no_fewer_rows_than_none() -> None:
+    kpi = {"kpi": "solved", "time": "2026-04-01T00:00:00Z", "value": -3}
+    assert read({**kpi, "rows": -4}, "kpis").rejected == {0: "`rows` is to be at least 0; found -4.0"}
+    for rows in (0, 10, None):
+        assert read({**kpi, "rows": rows}, "kpis").rejected == {}
 
 
 def test_tables_are_read_flat_or_nested_and_by_the_names_they_have() -> None:

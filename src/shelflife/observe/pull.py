@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
@@ -49,7 +51,7 @@ def pull(
         fetched = [name for name, one in plan.feeds.items() if one.pull is not None]
         raise BadInput(f"The plan fetches no feed {feed!r}. {nearest(feed, fetched)}".strip())
     with database.reading() as connection:
-        last, told = _last(connection, plan.system, feed)
+        last, told = _last(connection, plan.system, feed, asked)
     found = _tables(asked, feed, _since(last, asked.overlap), source)
     tally, run = Tally(), f"pull:{uuid.uuid4().hex}"
     left.finish(database, tables, plan.system, now=clock.now())
@@ -88,7 +90,7 @@ def _keep_all(
         again = _read_again([*again, *(marks[place].as_py() for place in read.rejected)], mark, asked.overlap)
         # Only now: were the mark noted first, whoever is killed in between would leave rows out.
         with database.writing() as connection:
-            _note(connection, plan.system, feed, mark, kept.rows, len(again))
+            _note(connection, plan.system, feed, asked, mark, kept.rows, len(again))
 
 
 def _tables(asked: Pull, feed: str, since: Any, source: Connector | None) -> Iterator[pa.Table]:
@@ -109,18 +111,28 @@ def _read_again(rejected: list[Any], mark: Any, overlap: timedelta | None) -> li
     return [one for one in rejected if one is not None and one >= since]
 
 
-def _last(connection: Connection, system: str, feed: str) -> tuple[Any | None, int]:
+def _last(connection: Connection, system: str, feed: str, asked: Pull) -> tuple[Any | None, int]:
     """The mark up to which a feed was read, None before the first time; how many rejected rows are read again."""
     found = connection.execute(select(pulls.c.mark).where(pulls.c.system == system, pulls.c.feed == feed)).scalar()
-    return (None, 0) if found is None else (_READ[found["is"]](found["value"]), found.get("rejected", 0))
+    if found is None or found.get("of") != _named(asked):
+        return None, 0
+    return _READ[found["is"]](found["value"]), found.get("rejected", 0)
 
 
-def _note(connection: Connection, system: str, feed: str, mark: Any, rows: int, rejected: int) -> None:
+def _named(asked: Pull) -> str:
+    """What a mark belongs to: its column, and the source that has it; of another one it would say nothing."""
+    said = asked.model_dump(mode="json", exclude={"every", "overlap"})
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _note(
+    connection: Connection, system: str, feed: str, asked: Pull, mark: Any, rows: int, rejected: int
+) -> None:  # fmt: skip
     word = next((word for kind, word in _KINDS if isinstance(mark, kind)), None)
     if word is None or mark != mark:  # noqa: PLR0124 - not a number
         raise BadInput(f"The marks of the feed {feed!r} are to be numbers, texts or times, which grow; found {mark!r}.")
     value = mark if word == "plain" else str(mark) if word == "number" else mark.isoformat()
-    said = {"is": word, "value": value, "rejected": rejected}
+    said = {"is": word, "value": value, "rejected": rejected, "of": _named(asked)}
     which = (pulls.c.system == system, pulls.c.feed == feed)
     if connection.execute(update(pulls).where(*which).values(mark=said, rows=pulls.c.rows + rows)).rowcount == 0:
         connection.execute(insert(pulls).values(system=system, feed=feed, mark=said, rows=rows))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 
 from shelflife.errors import BadInput, nearest
 from shelflife.observe.shapes import MOMENT, Shape
+from shelflife.observe.values import READERS, family, shown
 
 LONGEST_ID = 200
 _ANCIENT = datetime(1900, 1, 1, tzinfo=UTC)
@@ -47,20 +47,28 @@ class Read:
 
 
 def from_json(rows: Sequence[Any], shape: Shape, *, now: datetime) -> Read:
-    """Rows that are JSON objects: ``{"id": …, "time": …, "inputs": {…}, "prediction": …}``."""
+    """Rows that are JSON objects: ``{"id": …, "time": …, "inputs": {…}, "prediction": …}``.
+
+    What stands beside these under a name of the plan's, as in a table, is understood; what stands in its place counts
+    before it.
+    """
     reading = _Reading(len(rows))
     good: list[Any] = list(rows)
     for place, row in enumerate(rows):
         if not isinstance(row, dict):
-            reading.reject(place, f"a row is to be an object of names and values; found {_shown(row)}")
+            reading.reject(place, f"a row is to be an object of names and values; found {shown(row)}")
             good[place] = {}
+    known = {column.name: column.type for column in shape.schema}
+    strange = {name for row in good for name in row.keys() - known.keys()}
+    if not strange.isdisjoint(shape.places):
+        good = [_in_place(row, shape) for row in good]
+        strange = {name for row in good for name in row.keys() - known.keys()}
+    reading.ignore(strange)
     arrays = [
         _nested(good, column, reading) if pa.types.is_struct(column.type) else
         _converted([row.get(column.name) for row in good], column.name, column.type, reading)
         for column in shape.schema
     ]  # fmt: skip
-    known = {column.name: column.type for column in shape.schema}
-    reading.ignore(name for row in good for name in row.keys() - known.keys())
     for name, kind in known.items():
         if pa.types.is_struct(kind):
             inner = {kind.field(i).name for i in range(kind.num_fields)}
@@ -151,12 +159,28 @@ class _Reading:
             self.unknown[str(name)[:100]] = None
 
 
+def _in_place(row: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """A row with what has a name of the plan's where it belongs, if nothing is there."""
+    placed = dict(row)
+    for name in row.keys() & shape.places.keys() - set(shape.schema.names):
+        for column, part in shape.places[name]:
+            there = placed.get(column)
+            if part is None and there is None:
+                placed[column] = row[name]
+            elif part is not None and (there is None or (isinstance(there, dict) and there.get(part) is None)):
+                placed[column] = {**(there or {}), part: row[name]}
+            else:
+                continue
+            placed.pop(name, None)
+    return placed
+
+
 def _nested(rows: list[Any], column: pa.Field, reading: _Reading) -> pa.Array:
     inner = []
     for place, row in enumerate(rows):
         value = row.get(column.name)
         if value is not None and not isinstance(value, dict):
-            reading.reject(place, f"`{column.name}` is to be an object of names and values; found {_shown(value)}")
+            reading.reject(place, f"`{column.name}` is to be an object of names and values; found {shown(value)}")
             value = None
         inner.append(value or {})
     fields = [column.type.field(i) for i in range(column.type.num_fields)]
@@ -199,9 +223,9 @@ def _converted(values: list[Any], name: str, kind: pa.DataType, reading: _Readin
     found: list[Any] = []
     for place, value in enumerate(values):
         try:
-            found.append(None if value is None else _READERS[_family(kind)](value))
+            found.append(None if value is None else READERS[family(kind)](value))
         except (TypeError, ValueError, OverflowError) as error:
-            reading.reject(place, f"`{name}` is to be {error}; found {_shown(value)}")
+            reading.reject(place, f"`{name}` is to be {error}; found {shown(value)}")
             found.append(None)
     return pa.array(found, kind)
 
@@ -220,7 +244,7 @@ def _cast(
     given = given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given
     if pa.types.is_dictionary(given.type):
         given = given.dictionary_decode()
-    same = _family(given.type) == _family(kind)
+    same = family(given.type) == family(kind)
     if pa.types.is_null(given.type) or (same and not (pa.types.is_timestamp(kind) and _zoneless(given.type))):
         try:
             return given.cast(kind)
@@ -273,13 +297,26 @@ def _finished(table: pa.Table, shape: Shape, reading: _Reading, now: datetime) -
     for name, words in shape.words.items():
         for place in _places(pc.invert(pc.is_in(table[name], value_set=pa.array(words, pa.string())))):
             found = table[name][place].as_py()
-            reading.reject(place, f"`{name}` is to be one of {', '.join(words) or 'none'}; found {_shown(found)}")
+            reading.reject(place, f"`{name}` is to be one of {', '.join(words) or 'none'}; found {shown(found)}")
+    for name, (least, most) in shape.between.items():
+        _check_between(table[name], name, least, most, reading)
     kept = np.delete(np.arange(reading.rows), list(reading.rejected))
     if len(kept) < reading.rows:
         table = table.take(pa.array(kept))
     if shape.private:
         table = _hidden(table, shape)
     return Read(table, kept, dict(sorted(reading.rejected.items())), tuple(sorted(reading.unknown)))
+
+
+def _check_between(column: Any, name: str, least: float, most: float, reading: _Reading) -> None:
+    """Reject the rows in which a number lies outside."""
+    if pa.types.is_struct(column.type):
+        for place, part in enumerate(column.type):
+            _check_between(pc.struct_field(column, [place]), f"{name}.{part.name}", least, most, reading)
+        return
+    asked = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+    for place in _places(pc.or_(pc.less(column, least), pc.greater(column, most))):
+        reading.reject(place, f"`{name}` is to be {asked}; found {shown(column[place].as_py())}")
 
 
 def _hidden(table: pa.Table, shape: Shape) -> pa.Table:
@@ -321,80 +358,3 @@ def _set(table: pa.Table, name: str, values: Any) -> pa.Table:
 def _places(mask: Any) -> list[int]:
     filled = pc.fill_null(mask, False)
     return np.flatnonzero(filled.to_numpy(zero_copy_only=False) if len(filled) else []).tolist()
-
-
-def _family(kind: pa.DataType) -> str:
-    types = pa.types
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return "text"
-    if types.is_boolean(kind):
-        return "boolean"
-    if types.is_floating(kind) or types.is_integer(kind) or types.is_decimal(kind):
-        return "number"
-    if types.is_timestamp(kind) or types.is_date(kind):
-        return "time"
-    return "vector" if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind) else "other"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-        return str(int(value))
-    if isinstance(value, float):
-        return repr(value)
-    raise TypeError("text")
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError("a number")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise OverflowError("a number of 64 bits") from error
-
-
-def _boolean(value: Any) -> bool:
-    if value is True or value is False:
-        return bool(value)
-    raise TypeError("true or false")
-
-
-def _time(value: Any) -> datetime:
-    wanted = "a time with its zone, as 2026-05-01T13:00:00Z"
-    if not isinstance(value, str):
-        raise TypeError(wanted)
-    try:
-        moment = datetime.fromisoformat(value)
-        found = None if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(wanted) from error
-    if found is None:
-        raise ValueError(wanted)
-    return found
-
-
-def _vector(value: Any) -> list[float]:
-    if not isinstance(value, list | tuple):
-        raise TypeError("a list of numbers")
-    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in value):
-        raise TypeError("a list of numbers")
-    return [float(one) for one in value]
-
-
-_READERS = {"text": _text, "number": _number, "boolean": _boolean, "time": _time, "vector": _vector}
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    try:
-        said = json.dumps(value, ensure_ascii=True, default=str)
-    except (TypeError, ValueError, RecursionError):
-        said = type(value).__name__
-    return said if len(said) <= 60 else f"{said[:57]}..."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cached_property
 from typing import Literal
 
 import pyarrow as pa
@@ -44,6 +46,8 @@ class Shape:
         Inputs that are read by their type and kept as digests.
     called
         What the plan calls a column of ours, and so most likely a table of its people too.
+    between
+        The least and the most that a number may be, by column; of a struct that of each of its parts.
     keeps
         How long rows are kept; None for ever.
     """
@@ -54,7 +58,19 @@ class Shape:
     words: dict[str, tuple[str, ...]]
     private: frozenset[str] = frozenset()
     called: dict[str, str] = field(default_factory=dict)
+    between: dict[str, tuple[float, float]] = field(default_factory=dict)
     keeps: timedelta | None = None
+
+    @cached_property
+    def places(self) -> dict[str, list[tuple[str, str | None]]]:
+        """In which columns of ours, and in which part of a struct, belongs what has a name of the plan's."""
+        found: dict[str, list[tuple[str, str | None]]] = {}
+        for ours, theirs in self.called.items():
+            found[theirs] = [(ours, None)]
+        for column in self.schema:
+            for part in column.type if pa.types.is_struct(column.type) else ():
+                found.setdefault(part.name, []).append((column.name, part.name))
+        return found
 
     @property
     def kept(self) -> pa.Schema:
@@ -90,7 +106,11 @@ def _shape(plan: Plan, kind: RowKind) -> Shape:
         elif plan.model.score:
             fields.append(pa.field("score", pa.struct([(name, pa.float64()) for name in plan.model.score])))
         fields.append(pa.field("inputs", inputs))
-        return Shape(kind, pa.schema(fields), frozenset({"id", "time"}), {}, frozenset(plan.model.private), called)
+        # Of a class a score is the chance; of a number it may be anything.
+        between = {"score": (0.0, 1.0)} if plan.model.score and plan.model.task == "classification" else {}
+        return Shape(
+            kind, pa.schema(fields), frozenset({"id", "time"}), {}, frozenset(plan.model.private), called, between
+        )
     if kind == "outcomes":
         fields.append(pa.field("outcome", answer))
         called = {"outcome": truth} if truth else {}
@@ -100,4 +120,7 @@ def _shape(plan: Plan, kind: RowKind) -> Shape:
         return Shape(kind, pa.schema([*fields, *texts]), frozenset({"id", "what"}), {"what": FEEDBACK})
     figures = [pa.field("kpi", pa.string()), pa.field("value", pa.float64()), pa.field("rows", pa.float64())]
     names = tuple(kpi.name for kpi in plan.objective.kpis)
-    return Shape(kind, pa.schema([*fields, *figures]), frozenset({"id", "kpi", "time", "value"}), {"kpi": names})
+    return Shape(
+        kind, pa.schema([*fields, *figures]), frozenset({"id", "kpi", "time", "value"}), {"kpi": names},
+        between={"rows": (0.0, math.inf)},
+    )  # fmt: skip

@@ -30,7 +30,8 @@ class Connector(Protocol):
     def read(self, mark: str, since: Any | None) -> Iterator[pa.Table]:
         """All rows whose mark is at least `since` (None: all that have one), in the order of the mark.
 
-        In tables of any size. A row at `since` itself is handed out again: others may have come at the same mark.
+        In tables of any size; each is kept by itself, so that few large ones cost less than many small. A row at
+        `since` itself is handed out again: others may have come at the same mark.
         """
         ...
 

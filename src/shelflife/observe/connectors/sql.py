@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from shelflife.errors import BadInput
-from shelflife.observe.connectors import ROWS
 
+_ROWS = 20_000  # in one table: as values of Python they take far more room than as columns
 _PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")  # what SQLAlchemy would take for one; a query of a plan has none
 
 
@@ -44,11 +44,11 @@ class Sql:
         asked = text(f"SELECT * FROM ({self._query}) pulled WHERE {which} ORDER BY {name}")  # noqa: S608 - the plan's own
         try:
             with self._engine.connect() as connection:
-                found = connection.execution_options(yield_per=ROWS).execute(
+                found = connection.execution_options(yield_per=_ROWS).execute(
                     asked, {} if since is None else {"since": since}
                 )
                 names = list(found.keys())
-                for rows in found.partitions():
+                for rows in found.partitions(_ROWS):  # of a text it does not know how many without
                     yield pa.table({one: _column([row[place] for row in rows]) for place, one in enumerate(names)})
         except SQLAlchemyError as error:
             said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
