@@ -55,7 +55,7 @@ def up(
         if value not in allowed:
             raise BadInput(f"{option} asks for {', '.join(allowed)}; found {value!r}. {nearest(value, allowed)}")
     logs.configure(log, log_level)
-    with opened(home, make=True) as workspace:
+    with opened(home) as workspace:
         if role == "loop":
             _beat(workspace)
             return
