@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,8 @@ from shelflife.observe.shapes import MOMENT, Shape
 LONGEST_ID = 200
 _ANCIENT = datetime(1900, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)  # how far a clock of another machine may be ahead of ours
+_FORM = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+_THERE = "a date, a time of day and an offset that there are, as 2026-05-01T13:00:00+02:00"
 _IGNORED = 20  # names of unknown columns that are told
 
 
@@ -368,7 +371,8 @@ def _time(value: Any) -> datetime:
         moment = datetime.fromisoformat(value)
         found = None if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ValueError(wanted) from error
+        # 30 February, or an offset of 99 hours, has the form of a time.
+        raise ValueError(_THERE if _FORM.match(value) else wanted) from error
     if found is None:
         raise ValueError(wanted)
     return found
