@@ -59,9 +59,7 @@ def of_model(
         The end of the last bucket that was watched.
     """
     if not referenced:
-        return Freshness(
-            "unknown", f"There is nothing to compare with yet: `shelflife reference {plan.system}` learns it."
-        )
+        return Freshness("unknown", "There is no reference yet to compare with.")
     spoken = [one for one in living if one.state != "muted"]
     harm = [one for one in spoken if one.kind in _HARM and one.severity == "page" and not one.estimated]
     if harm:
