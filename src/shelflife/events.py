@@ -218,11 +218,10 @@ class RowsExpired(Event):
 
 @dataclass(frozen=True)
 class IdErased(Event):
-    """All that was kept of one id was removed; only its digest is told."""
+    """All that was kept of one id was removed; which one is nowhere told, since ids can be guessed from digests."""
 
     kind: ClassVar[str] = "id.erased"
     system: str
-    digest: str
     rows: int
 
 

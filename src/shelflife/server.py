@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shelflife import __version__
 from shelflife.api import health, metrics, observations, reading
 from shelflife.api.metrics import Metrics
-from shelflife.api.problems import problem
+from shelflife.api.problems import invalid, problem
 from shelflife.errors import BadInput, Missing
 from shelflife.rights import Denied, Unknown
 from shelflife.system import System
@@ -149,9 +149,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:])
-        return await _said(request, 422, "invalid", f"{where}: {first['msg']}")
+        return await _said(request, 422, "invalid", invalid(error.errors()))
 
 
 async def _said(request: Request, status: int, code: str, says: str, headers: Any = None) -> Response:

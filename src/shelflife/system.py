@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -56,13 +55,18 @@ class System:
         self.settings = settings
         self.clock = clock or SystemClock()
         self._plans: dict[tuple[str, int], Written] = {}
-        there = settings.home.is_dir()
-        if not there and not make:
-            raise BadInput(f"There is no workspace {str(settings.home)!r}. `shelflife plan apply` makes one.")
-        _folder(settings.home)
-        self.database = Database(settings.database_url)
+        settings.prepare(make=make)
+        been = settings.was_made  # asked first: another process may be making it at this moment
+        self.database = Database(settings.database_url, read_only=settings.is_read_only)
         self.tables = Tables(settings.tables_root, settings.table_options)
+        if been and self.database.is_fresh:
+            self.close()
+            raise BadInput(
+                f"The database of the workspace {str(settings.home)!r} is gone or empty, though the workspace was used."
+                " Restore it from a back-up, or name another folder to begin anew; nothing was changed."
+            )
         self.database.migrate(made=self._made)
+        settings.mark()
         self.accounts, self.tokens = Accounts(self), Tokens(self)
         self.watching, self.ledger = Watching(self), Ledger(self)
 
@@ -415,15 +419,3 @@ class Ledger:
         """Whether the ledger is whole."""
         with self._system.database.reading() as connection:
             return ledger.verify(connection, head=head)
-
-
-def _folder(home: Path) -> None:
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        if os.name == "posix":
-            home.chmod(0o700)  # what customers wrote is nobody else's
-        ignore = home / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"Cannot make the workspace {str(home)!r}: {error.strerror}.") from error

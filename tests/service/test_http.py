@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from shelflife.system import System
+from shelflife.testing.clock import ManualClock
 
 PATH = "/api/v1/systems/parcel-delay/predictions"
 
@@ -105,6 +108,59 @@ def test_a_token_of_one_system_fills_no_ledger(client: httpx.Client, system: Sys
         assert error(answer) == (403, "not_allowed")
     (denied,) = system.ledger.entries()[before:]
     assert (denied.by, denied.system) == ("token narrow", None)
+
+
+def says(answer: httpx.Response) -> str:
+    found = answer.json()
+    return str(found["rejected"][0]["reason"] if found.get("rejected") else found["error"]["says"])
+
+
+def test_what_is_wrong_is_told_in_plain_words(client: httpx.Client, system: System, clock: ManualClock) -> None:
+    def sent(secret: str) -> str:
+        return says(client.post(PATH, json=[], headers={"Authorization": secret}))
+
+    assert sent("").startswith("Send `Authorization: Bearer TOKEN`")
+    secret, made = system.tokens.make("short", ["observe"], lasts=timedelta(hours=1), by="lead")
+    clock.advance(timedelta(hours=2))
+    gone, of = system.tokens.make("gone", ["observe"], by="lead")
+    system.tokens.revoke(of.id, by="lead")
+    for one in (secret, gone, "sl_x_y"):
+        assert sent(f"Bearer {one}").startswith("The token that was sent does not count")
+    assert "something else was sent" in sent("Basic abc")
+    json_ = {"content-type": "application/json"}
+    for body, found in ((b"null", "null"), (b'"a"', "a text"), (b"7", "a number"), (b"true", "a truth value")):
+        told = says(client.post(PATH, content=body, headers=json_))
+        assert told == f"The body is to be a list of rows; found {found}."
+    packed = client.post(PATH, content=gzip.compress(b"[]"), headers={**json_, "content-encoding": "gzip"})
+    assert error(packed) == (415, "media_type")
+    assert "Content-Encoding 'gzip' is not understood" in says(packed)
+    told = says(client.post("/api/v1/systems/parcel-delay/guesses", json=[]))
+    assert told == "`kind` is to be 'predictions', 'outcomes', 'feedback' or 'kpis'; found 'guesses'."
+    for time in ("2026-02-30T10:00:00Z", "2026-04-30T10:00:00+99:00"):
+        assert "`time` is to be a date, a time of day and an offset that there are" in says(
+            client.post(PATH, json=[row("a", time=time)])
+        )
+    assert "a time with its zone" in says(client.post(PATH, json=[row("a", time="2026-04-30T10:00:00")]))
+    del made
+
+
+def test_what_is_wrong_with_an_address_or_a_decision_is_told_in_plain_words(
+    client: httpx.Client, system: System
+) -> None:
+    secret, _ = system.tokens.make("all", ["read", "act", "decide"], by="lead")
+    client.headers["Authorization"] = f"Bearer {secret}"
+    assert says(client.get("/api/v1/findings/abc")) == "`number` is to be a whole number; found 'abc'."
+    assert says(client.get("/api/v1/findings/0")) == "`number` is to be at least 1; found '0'."
+    assert says(client.get("/api/v1/findings?limit=1000")) == "`limit` is to be at most 500; found '1000'."
+    assert says(client.get("/api/v1/findings?state=x")) == "`state` is to be 'living' or 'all'; found 'x'."
+    mute = "/api/v1/findings/1/mute"
+    assert says(client.post(mute, json={"reason": "x"})) == "`until` is missing."
+    assert says(client.post(mute, json=[])) == "The body is to be an object of names and values; found a list."
+    assert says(client.post(mute, json={"reason": "", "until": "2026-06-01T00:00:00Z"})).startswith("`reason` is to be")
+    until = says(client.post(mute, json={"reason": "x", "until": "2026-06-01T00:00:00"}))
+    assert until.startswith("`until` is to be a time with its zone")
+    json_ = {"content-type": "application/json"}
+    assert says(client.post(mute, content=b"{", headers=json_)).startswith("The body is no JSON")
 
 
 def test_a_large_batch_with_one_bad_row_loses_no_other(client: httpx.Client, system: System) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import re
 import shutil
@@ -18,13 +19,16 @@ from tests.service.conftest import NOW, running
 from tests.service.test_people import PASSWORD, csrf, person, quick, signed_in  # noqa: F401 - a fixture
 
 from shelflife import plan
+from shelflife.events import kinds
 from shelflife.system import System
 from shelflife.testing import plans
 from shelflife.testing.clock import ManualClock
 from shelflife.views.detail import detail
 from shelflife.views.lifeline import lifeline
+from shelflife.views.record import SENTENCES, record
 from shelflife.watch import findings
 from shelflife.watch.findings import Found
+from shelflife.web import picture
 from shelflife.workspace import Settings
 
 NAME = "support-desk"
@@ -229,11 +233,82 @@ def test_an_empty_workspace_says_what_would_be_there(settings: Settings, clock: 
     system = System(settings, clock)
     person(system, "mara", "admin")
     with running(system) as url, contextlib.closing(signed_in(url, "mara")) as browser:
-        assert "shelflife plan draft" in browser.get("/").text
+        assert "begins with the first plan" in browser.get("/").text
         assert "Nothing departs from a plan" in browser.get("/findings").text
         system.apply(written(), by="lead", because="first")
-        assert "shelflife reference" in browser.get(f"/systems/{NAME}").text
+        assert "It begins with a reference" in browser.get(f"/systems/{NAME}").text
     system.close()
+
+
+def words(page: str) -> str:
+    """What a page says, without its marks."""
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
+
+
+@ON_ONE
+def test_the_ledger_tells_each_event_in_a_sentence(site: httpx.Client, watched: System) -> None:
+    assert set(SENTENCES) == set(kinds())
+    watched.apply(written(title="Another"), by="lead", because="The title was wrong")
+    watched.erase(NAME, "0501-1", by="officer")
+    watched.accounts.first()
+    done = record(watched).done
+    assert [one.says for one in done if not re.search(r" .*[.!?]$", one.says, re.DOTALL)] == []
+    page = words(site.get("/ledger").text)
+    assert "Plan 2 was applied: The title was wrong." in page
+    assert f"{watched.clock.now():%H:%M}" in page
+    assert not re.search(r"\d\d:\d\d:\d\d\.\d", page)  # no moment as machines write it
+    assert "unknown" not in page
+
+
+@ON_ONE
+def test_a_system_page_begins_with_what_its_list_begins_with(site: httpx.Client, watched: System) -> None:
+    found = [Found("SL401", "SL401 solved", "Solved is too low", "at least 70 %", watched.clock.now(), 1),
+             Found("SL401", "SL401 solved twice", "Solved is too low twice", "", watched.clock.now(), 1)]  # fmt: skip
+    with watched.database.writing() as connection:
+        numbers = findings.tell(connection, NAME, found, plan=1, now=watched.clock.now())
+    page = site.get(f"/systems/{NAME}").text
+    listed = re.findall(r'<a href="/findings/(\d+)">([^<]+)</a>', page[page.index('class="list"') :])
+    title = re.search(r"<h1>(.*?)</h1>", page, re.DOTALL)
+    assert title is not None
+    assert title[1] == listed[0][1]
+    row = words(next(row for row in page.split("<tr>") if row.startswith("<td>KPI: solved")))
+    assert row.count("broken promise") == 1
+    assert f"finding {max(numbers)}" in row
+
+
+@ON_ONE
+def test_a_plan_in_words_leaves_nothing_out(site: httpx.Client, watched: System) -> None:
+    feeds = {"tickets": {"fresh_within": "2d", "expect_rows": {"at_least": 200, "per": "1d"}}}
+    watch = {**json.loads(plans.text())["watch"], "drift": {"tolerance": 0.05},
+             "quality": {"nulls": {"within": 0.01}, "unseen": {"at_most": 0.02}}}  # fmt: skip
+    watched.apply(written(feeds=feeds, watch=watch), by="lead", because="more")
+    page = words(site.get(f"/systems/{NAME}/plan").text)
+    page = page[page.index("In words") : page.index("As it was written")]
+    for said in ("moves by at most 5 % of rows", "at most 1 % more are missing", "at most 2 % were never seen",
+                 "at least 200 rows per 1d"):  # fmt: skip
+        assert said in page
+    assert page.count("Promised") == 1
+
+
+@ON_ONE
+def test_what_is_not_there_is_not_shown_as_something_else(site: httpx.Client, watched: System) -> None:
+    for path, said in ((f"/systems/{NAME}/plan?number=99", "There is no plan 99"),
+                       ("/?page=99", "There is no page 99; the last is 1."),
+                       ("/findings/999", "There is no finding 999.")):  # fmt: skip
+        answer = site.get(path)
+        assert answer.status_code == 404
+        assert said in words(answer.text)
+        assert "shelflife " not in words(answer.text)
+    assert "number is to be a whole number; found 'abc'." in words(site.get("/findings/abc").text).replace(" is", " is")
+    assert "page is to be a whole number; found 'abc'." in words(site.get("/?page=abc").text)
+    assert "shelflife ledger" not in site.get("/ledger").text
+    assert site.get(f"/systems/{NAME}/plan?number=1").status_code == 200
+
+
+def test_the_first_picture_is_drawn_before_anybody_waits_for_it() -> None:
+    before = picture.drawn.cache_info()
+    picture.warm()
+    assert picture.drawn.cache_info() == before  # what is kept is for pictures that are seen
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])

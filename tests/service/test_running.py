@@ -18,6 +18,7 @@ from shelflife.cli import logs
 from shelflife.cli.up import _tls
 from shelflife.errors import BadInput
 from shelflife.system import System
+from shelflife.workspace import Settings
 
 
 def metrics(url: str, secret: str) -> dict[tuple[str, ...], float]:
@@ -92,6 +93,7 @@ def test_beyond_this_machine_it_is_encrypted(tmp_path: Path) -> None:
 
 
 def test_the_first_start_prints_a_link_and_a_stop_is_quiet(tmp_path: Path) -> None:
+    System(Settings(home=tmp_path / "home")).close()
     environment = {**os.environ, "SHELFLIFE_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "shelflife", "up", "--port", "0", "--log", "json"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:

@@ -35,10 +35,7 @@ class Known:
         """The token of a request; raises `Denied` where there is none, or it may not do that."""
         token = await self._token(request)
         if token is None:
-            says = "Send `Authorization: Bearer TOKEN`; `shelflife token create` makes one."
-            # Who shows nothing was only asked who they are.
-            by = "unknown token" if request.headers.get("authorization") else None
-            raise Unknown(says, by=by, action=action, system=system)
+            raise _unknown(request, action, system)
         if not token.allows(action, system):
             of = f" of {system!r}" if system is not None else ""
             says = f"The token {token.name!r} may not {ACTIONS[action]}{of}."
@@ -68,3 +65,18 @@ class Known:
         if value is not None:  # what is not there is looked for again
             self._found[key] = (now, value)
         return value
+
+
+def _unknown(request: Request, action: str, system: str | None) -> Unknown:
+    sent = request.headers.get("authorization", "")
+    if not sent:  # who shows nothing was only asked who they are
+        says = "Send `Authorization: Bearer TOKEN`; `shelflife token create` makes one."
+        return Unknown(says, by=None, action=action, system=system)
+    if not sent.lower().startswith("bearer "):
+        says = "The header `Authorization` is to be `Bearer` and a token; something else was sent."
+    else:
+        says = (
+            "The token that was sent does not count: it is mistyped, was revoked, or has expired. `shelflife token"
+            " list` shows those there are, `shelflife token create` makes a new one."
+        )
+    return Unknown(says, by="unknown token", action=action, system=system)

@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 
 from shelflife.api.access import Known
 from shelflife.api.problems import Problem, problem
+from shelflife.api.problems import kind as what
 from shelflife.errors import BadInput
 from shelflife.observe.intake import Broken, Full, Intake, Receipt
 from shelflife.observe.rows import LONGEST_ID, from_arrow
@@ -104,6 +105,11 @@ async def observe(request: Request, system: str, kind: RowKind) -> Response:
         shape = await known.shape(system, kind)
     except BadInput as error:
         return problem(404, "unknown_system", str(error))
+    packed = request.headers.get("content-encoding", "identity").strip().lower()
+    if packed not in {"", "identity"}:
+        return problem(
+            415, "media_type", f"Send the body as it is; Content-Encoding {packed[:60]!r} is not understood."
+        )
     body = await _body(request)
     if body is None:
         return problem(413, "too_large", f"A body has at most {MOST_BYTES:,} bytes; send fewer rows at once.")
@@ -259,7 +265,7 @@ def _rows(body: bytes) -> list[Any]:
     if isinstance(found, dict):
         found = found["rows"] if isinstance(found.get("rows"), list) and "id" not in found else [found]
     if not isinstance(found, list):
-        raise BadInput(f"The body is to be a list of rows; found {type(found).__name__}.")
+        raise BadInput(f"The body is to be a list of rows; found {what(found)}.")
     _few(len(found))
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -42,3 +42,53 @@ _MEANING = {
 def problem(status: int, code: str, says: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An error as a response."""
     return JSONResponse({"error": {"code": code, "says": says}}, status_code=status, headers=dict(headers or {}))
+
+
+def invalid(errors: Sequence[Any]) -> str:
+    """What is wrong with an address, its parameters or a body, in plain words: the first of what was found."""
+    first = errors[0]
+    where = ".".join(str(part) for part in first["loc"][1:])
+    if first["type"] == "json_invalid":
+        return f"The body is no JSON: {first['ctx']['error']}."
+    name = f"`{where}`" if where else "The body"
+    if first["type"] == "missing":
+        return f"{name} is missing." if where else "The body is missing; send a JSON object."
+    given = first["input"]
+    found = kind(given) if not isinstance(given, str | int | float) else repr(given)
+    return f"{name} is to be {_asked(first)}; found {found if len(found) <= 60 else f'{found[:57]}...'}."
+
+
+def kind(value: Any) -> str:
+    """What a value of JSON is, in plain words.
+
+    >>> kind(None), kind([1]), kind("a")
+    ('null', 'a list', 'a text')
+    """
+    words = {"NoneType": "null", "bool": "a truth value", "int": "a number", "float": "a number", "str": "a text",
+             "list": "a list", "dict": "an object"}  # fmt: skip
+    return words.get(type(value).__name__, "something else")
+
+
+_ASKED = {
+    "int": "a whole number",
+    "greater": "at least {ge}",
+    "less": "at most {le}",
+    "string_type": "a text",
+    "string_too_short": "a text of at least {min_length} letter",
+    "string_too_long": "a text of at most {max_length} letters",
+    "timezone": "a time with its zone, as 2026-05-01T13:00:00Z",
+    "datetime": "a time with its zone, as 2026-05-01T13:00:00Z",
+    "bool": "true or false",
+    "literal": "{expected}",
+    "model": "an object of names and values",
+    "dict": "an object of names and values",
+}
+
+
+def _asked(error: Any) -> str:
+    """What is asked for, in our words for what pydantic tells."""
+    for beginning, said in _ASKED.items():
+        if error["type"].startswith(beginning):
+            return said.format(**error.get("ctx", {}))
+    found: str = error["msg"]
+    return found

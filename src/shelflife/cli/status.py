@@ -38,6 +38,8 @@ def status(
         typer.echo(f"  {one.says}")
         for name, fresh in (("feeds", one.feeds), ("knowledge", one.knowledge), ("model", one.model)):
             typer.echo(f"  {_SIGNS[fresh.state]} {name} {fresh.state}: {fresh.reason}")
+        if one.reference is None:
+            typer.echo(f"  `shelflife reference {one.system}` learns one from rows that were observed.")
     if not found and not json:
         typer.echo("There is no system yet. `shelflife plan apply FILE` makes the first.")
     raise typer.Exit(1 if any(one.pages for one in found) else 0)

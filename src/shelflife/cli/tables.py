@@ -50,4 +50,4 @@ def erase(
     with opened(home) as workspace:
         workspace.plan(system)
         gone = workspace.erase(system, id, by=somebody(by))
-    typer.echo(f"{plural(gone, 'row')} removed; the ledger tells the digest of the id, not the id.")
+    typer.echo(f"{plural(gone, 'row')} removed; the ledger tells that, and not which id it was.")

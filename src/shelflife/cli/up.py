@@ -55,7 +55,7 @@ def up(
         if value not in allowed:
             raise BadInput(f"{option} asks for {', '.join(allowed)}; found {value!r}. {nearest(value, allowed)}")
     logs.configure(log, log_level)
-    with opened(home, make=True) as workspace:
+    with opened(home) as workspace:
         if role == "loop":
             _beat(workspace)
             return
@@ -127,6 +127,7 @@ def _serve(workspace: System, host: str, port: int, *, tls: dict[str, Any], behi
         import uvicorn
 
         from shelflife.server import create
+        from shelflife.web import picture
     except ImportError as error:
         raise BadInput(f"The service needs {error.name}: pip install 'shelflife[server]'.") from error
     try:
@@ -156,6 +157,7 @@ def _serve(workspace: System, host: str, port: int, *, tls: dict[str, Any], behi
         )
     # What is there by now stays: going through it with what comes and goes would hold up each tenth page by 0.1 s.
     workspace.current_plans()
+    picture.warm()
     gc.collect()
     gc.freeze()
     try:

@@ -44,11 +44,12 @@ def is_there(home: Path | None) -> bool:
         settings = _settings(home)
     except ImportError:
         return False
-    return settings.home.is_dir() or settings.database is not None
+    return settings.is_there or settings.database is not None
 
 
 def _settings(home: Path | None) -> Settings:
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from shelflife.workspace import Settings
 
@@ -57,7 +58,13 @@ def _settings(home: Path | None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = f"SHELFLIFE_{'_'.join(str(part) for part in first['loc']).upper()}"
-        raise BadInput(f"The setting {name} cannot be used: {first['msg']}.") from error
+        asked = first["msg"].removeprefix("Value error, ")
+        raise BadInput(f"The setting {name} cannot be used; asked for is {asked}.") from error
+    except SettingsError as error:
+        # Of all settings only this one is read as JSON; what it says may be a secret.
+        raise BadInput(
+            'The setting SHELFLIFE_TABLE_OPTIONS asks for JSON, as {"aws_region": "eu-west-1"}; what it says is none.'
+        ) from error
 
 
 def somebody(by: str | None) -> str:

@@ -113,8 +113,8 @@ def forget(connection: Connection, system: str, *, before: int) -> None:
     connection.execute(delete(observed).where(observed.c.delta_table.in_(_of(system)), observed.c.time < before))
 
 
-def erase(connection: Connection, system: str, id: str) -> bytes:  # noqa: A002 - what it is called
-    """Keep of an id only that it is known, by its digest, which is answered.
+def erase(connection: Connection, system: str, id: str) -> None:  # noqa: A002 - what it is called
+    """Keep of an id only that it is known, by its digest.
 
     Also where it is not known yet: it may be on its way, and is not to be kept when it comes.
     """
@@ -125,7 +125,6 @@ def erase(connection: Connection, system: str, id: str) -> bytes:  # noqa: A002 
                  " ON CONFLICT (delta_table, id) DO UPDATE SET time = NULL, batch = excluded.batch"),
             {"number": _number(connection, system, kind), "id": found, "batch": ERASED},
         )  # fmt: skip
-    return found
 
 
 def taken_back(

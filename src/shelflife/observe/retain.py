@@ -55,8 +55,8 @@ def erase(database: Database, tables: Tables, system: str, id: str, *, now: date
     """
     with database.writing() as connection:
         # First of all: whatever of it is on its way is not kept from now on.
-        digest = ids.erase(connection, system, id)
+        ids.erase(connection, system, id)
     gone = sum(tables.erase(system, kind, [id]) for kind in KINDS)
     with database.writing() as connection:
-        append(connection, IdErased(system, digest.hex(), gone), at=now, by=by)
+        append(connection, IdErased(system, gone), at=now, by=by)
     return gone

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+
+# What has the form of a time, and what is asked for where it is none.
+_FORM = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+_THERE = "a date, a time of day and an offset that there are, as 2026-05-01T13:00:00+02:00"
 
 
 def family(kind: pa.DataType) -> str:
@@ -59,7 +64,8 @@ def _time(value: Any) -> datetime:
         moment = datetime.fromisoformat(value)
         found = None if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ValueError(wanted) from error
+        # 30 February, or an offset of 99 hours, has the form of a time.
+        raise ValueError(_THERE if _FORM.match(value) else wanted) from error
     if found is None:
         raise ValueError(wanted)
     return found

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from shelflife.errors import BadInput
@@ -25,7 +25,9 @@ class Database:
     Parameters
     ----------
     url
-        An SQLAlchemy URL: ``sqlite:///path`` or ``postgresql://user@host/name``.
+        An SQLAlchemy URL, ``sqlite:///path`` or ``postgresql://user@host/name``; or the path of a SQLite file.
+    read_only
+        Whether nothing can be written where the SQLite file lies.
 
     Raises
     ------
@@ -33,22 +35,28 @@ class Database:
         Where the URL cannot be used or nothing answers there.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str | Path, *, read_only: bool = False) -> None:
+        self.read_only = read_only
+        self.name = str(url) if isinstance(url, Path) else _hidden(url)
         try:
-            self.engine = _engine(url)
-            with self.engine.connect():
-                pass
+            self.engine = _engine(_url(url, read_only), read_only)
+            with self.reading() as connection:
+                self._form = self._revision(connection)
         except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
             raise BadInput(
-                f"The database is to be sqlite:///FILE or postgresql://USER@HOST/NAME; found {_hidden(url)}: {error}."
+                f"The database is to be sqlite:///FILE or postgresql://USER@HOST/NAME; found {self.name}: {error}."
             ) from error
         except DBAPIError as error:
-            raise BadInput(f"The database {_hidden(url)} does not answer: {str(error.orig).strip()}.") from error
+            raise BadInput(f"The database {self.name} does not answer: {str(error.orig).strip()}.") from error
 
     @property
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was in it when it was opened."""
+        return self._form is None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -65,6 +73,8 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction: all of it happens, or none."""
+        if self.read_only:
+            raise BadInput(f"Nothing can be written to {self.name}: it, or its folder, can only be read.")
         with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
 
@@ -76,9 +86,8 @@ class Database:
         made
             Called where there were no tables, in the transaction that makes them: of two that begin at once by one.
         """
-        with self.reading() as connection:
-            if self._revision(connection) == FORM:  # as nearly always; what migrates takes long to load
-                return
+        if self._form == FORM:  # as nearly always; what migrates takes long to load
+            return
         from alembic import command
         from alembic.config import Config
         from alembic.script import ScriptDirectory
@@ -92,7 +101,7 @@ class Database:
             found = self._revision(connection)
             if found is not None and found not in known:
                 raise BadInput(
-                    f"The workspace {_hidden(self.url)} was written by a newer Shelflife (its form is {found}). Install"
+                    f"The workspace {self.name} was written by a newer Shelflife (its form is {found}). Install"
                     " that version, or restore a back-up."
                 )
             config.attributes["connection"] = connection
@@ -111,17 +120,30 @@ class Database:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
+def _url(url: str | Path, read_only: bool) -> URL:
+    if isinstance(url, str):
+        found = make_url(url)
         # psycopg 3, also where the URL names none
-        return create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
+        return found.set(drivername="postgresql+psycopg") if found.drivername == "postgresql" else found
+    if not read_only:
+        return URL.create("sqlite", database=str(url))
+    options = {"uri": "true", "mode": "ro"}
+    log = Path(f"{url}-wal")
+    if not (log.exists() and log.stat().st_size):
+        options["immutable"] = "1"  # else SQLite would make the files beside it by which readers and writers agree
+    return URL.create("sqlite", database=url.as_uri(), query=options)
+
+
+def _engine(url: URL, read_only: bool) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
     engine = create_engine(url, connect_args={"timeout": _BUSY, "isolation_level": None})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:
         # Readers do not wait for the writer (WAL); what is committed survives a power cut (FULL).
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(_BUSY * 1000)}",
-                       f"cache_size=-{_CACHE}"):  # fmt: skip
+        durable = () if read_only else ("journal_mode=WAL", "synchronous=FULL")
+        for pragma in (*durable, "foreign_keys=ON", f"busy_timeout={int(_BUSY * 1000)}", f"cache_size=-{_CACHE}"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -134,8 +156,6 @@ def _engine(url: str) -> Engine:
 
 
 def _hidden(url: str) -> str:
-    from sqlalchemy import make_url
-
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:

@@ -8,11 +8,12 @@ from datetime import datetime
 from sqlalchemy import select
 
 from shelflife.plan import Plan
+from shelflife.plan.spec import Feed
 from shelflife.plan.words import written
 from shelflife.store.schema import delta_tables, references
 from shelflife.system import System
 from shelflife.views.lifeline import Lifeline, bound, lifeline, promised
-from shelflife.views.status import Status, statuses
+from shelflife.views.status import Status, statuses, urgency
 from shelflife.watch.conditions import rows_of
 from shelflife.watch.findings import Finding
 
@@ -87,12 +88,12 @@ def detail(system: System, name: str) -> Detail:
     seen = {"rows": status.watched is not None, "outcomes": outcomes, "plan": True}
     watched = tuple(
         Watched(one.what, one.promised, plan.line(*one.place), seen.get(one.by, one.by in kinds),
-                tuple(found for found in living if _is_of(found, one.codes, one.column)))
+                tuple(found for found in sorted(living, key=urgency) if _is_of(found, one.codes, one.column)))
         for one in promises(plan.plan)
     )  # fmt: skip
     return Detail(
         status, plan.plan, applied, None if row is None else Taken(**row._asdict()), line,
-        tuple(sorted(living, key=_worst)), len(every) - len(living), watched,
+        tuple(sorted(living, key=urgency)), len(every) - len(living), watched,
     )  # fmt: skip
 
 
@@ -134,11 +135,8 @@ def promises(plan: Plan) -> list[Promised]:
         what = f"KPI: {kpi.name.replace('_', ' ')}"
         found.append(Promised(what, bound(kpi), ("objective", "kpis", place), ("SL401",), kpi.name, "kpis"))
     for name, feed in plan.feeds.items():
-        rows = feed.expect_rows
-        said = f"fresh within {written(feed.fresh_within)}"
-        said += "" if rows is None else f", {bound(rows)} rows per {written(rows.per)}"
         codes = ("SL501", "SL502")
-        found.append(Promised(f"Feed: {name}", said, ("feeds", name), codes, name, rows_of(plan, name)))
+        found.append(Promised(f"Feed: {name}", of_feed(feed), ("feeds", name), codes, name, rows_of(plan, name)))
     found += _inputs(plan)
     if plan.review is not None:
         every = f"every {written(plan.review.every)}"
@@ -146,23 +144,32 @@ def promises(plan: Plan) -> list[Promised]:
     return found
 
 
+def of_feed(feed: Feed) -> str:
+    """What is promised of a feed, in words."""
+    rows = feed.expect_rows
+    said = f"fresh within {written(feed.fresh_within)}"
+    return said if rows is None else f"{said}, {bound(rows)} rows per {written(rows.per)}"
+
+
 def _inputs(plan: Plan) -> list[Promised]:
+    return [
+        Promised(f"Input: {name}", said, ("model", "inputs", name), ("SL1", "SL2"), name, "rows")
+        for name, kind in plan.model.inputs.items()
+        if (said := of_inputs(plan, unseen=kind == "category"))
+    ]
+
+
+def of_inputs(plan: Plan, *, unseen: bool) -> str:
+    """What is promised of each input, in words; of those that can hold what was never seen also of that."""
     watch, said = plan.watch, []
     if watch.drift is not None:
         said.append(f"moves by at most {100 * watch.drift.tolerance:.4g} % of rows")
     quality = watch.quality
     if quality is not None and quality.nulls is not None:
         said.append(f"at most {100 * quality.nulls.within:.4g} % more are missing")
-    unseen = ""
-    if quality is not None and quality.unseen is not None:
-        unseen = f", at most {100 * quality.unseen.at_most:.4g} % were never seen"
-    if not said:
-        return []
-    return [
-        Promised(f"Input: {name}", ", ".join(said) + (unseen if kind == "category" else ""),
-                 ("model", "inputs", name), ("SL1", "SL2"), name, "rows")
-        for name, kind in plan.model.inputs.items()
-    ]  # fmt: skip
+    if unseen and quality is not None and quality.unseen is not None:
+        said.append(f"at most {100 * quality.unseen.at_most:.4g} % were never seen")
+    return ", ".join(said)
 
 
 def _is_of(finding: Finding, codes: tuple[str, ...], column: str | None) -> bool:
@@ -171,7 +178,3 @@ def _is_of(finding: Finding, codes: tuple[str, ...], column: str | None) -> bool
         key.startswith(codes) and (column is None or key.split(" ")[1:2] == [column] or column in key.split(" ", 1)[1:])
         for key in finding.keys
     )
-
-
-def _worst(finding: Finding) -> tuple[bool, bool, int]:
-    return finding.severity != "page", finding.state == "muted", -finding.number

@@ -11,7 +11,7 @@ from shelflife.plan import Plan, differences
 from shelflife.plan.words import written
 from shelflife.store.schema import plans
 from shelflife.system import System
-from shelflife.views.detail import promises
+from shelflife.views.detail import of_feed, of_inputs, promises
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PlanView:
     number: int
     plan: Plan
     lines: tuple[str, ...]
-    words: tuple[tuple[str, str], ...]
+    words: tuple[tuple[str, tuple[str, ...]], ...]
     history: tuple[Applied, ...]
 
     @property
@@ -56,7 +56,7 @@ def plan(system: System, name: str, number: int | None = None) -> PlanView:
         before = now
     shown = rows[-1].number if number is None else number
     return PlanView(
-        name, shown, found.plan, tuple(found.text.splitlines()), tuple(_words(found.plan)), tuple(reversed(history))
+        name, shown, found.plan, tuple(found.text.splitlines()), _grouped(_words(found.plan)), tuple(reversed(history))
     )
 
 
@@ -73,9 +73,15 @@ def _words(plan: Plan) -> list[tuple[str, str]]:
     found.append(("Watched", f"in slices of {written(watch.bucket)}, with at most {calm.at_most:g} false alarm per "
                              f"{written(calm.per)} for the whole system."))  # fmt: skip
     found += [("Promised", f"{what}: {said}.") for what, said in _promised(plan)]
+    inputs = of_inputs(plan, unseen=False)
+    if inputs:
+        found.append(("Inputs", f"each {inputs}."))
+    categories = of_inputs(plan, unseen=True)
+    if categories != inputs and "category" in plan.model.inputs.values():
+        found.append(("Inputs", f"categories: {categories.removeprefix(inputs).removeprefix(', ')}."))
     for name, feed in plan.feeds.items():
         owner = "" if feed.owner is None else f"; {_person(plan, feed.owner)} repairs it"
-        found.append((f"Feed {name}", f"is fresh within {written(feed.fresh_within)}{owner}."))
+        found.append((f"Feed {name}", f"is {of_feed(feed)}{owner}."))
     if plan.renew is not None and plan.renew.approve is not None:
         approve = plan.renew.approve
         found.append(
@@ -86,6 +92,14 @@ def _words(plan: Plan) -> list[tuple[str, str]]:
     if plan.review is not None:
         found.append(("Reviewed", f"every {written(plan.review.every)} by {_person(plan, plan.review.by)}."))
     return found
+
+
+def _grouped(words: list[tuple[str, str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Each subject once, with all that is said of it."""
+    found: dict[str, list[str]] = {}
+    for name, said in words:
+        found.setdefault(name, []).append(said)
+    return tuple((name, tuple(said)) for name, said in found.items())
 
 
 def _promised(plan: Plan) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shelflife.errors import Missing
 from shelflife.look.words import plural
 from shelflife.system import System
 from shelflife.views.status import Status, statuses
@@ -35,12 +36,16 @@ class Programme:
 
 
 def programme(system: System, *, page: int = 1, words: str = "") -> Programme:
-    """All systems, or those whose name, title, owner or objective has some words; a page of them."""
+    """All systems, or those whose name, title, owner or objective has some words; a page of them.
+
+    Raises `Missing` where there is no such page.
+    """
     every = statuses(system)
     asked = words.casefold().split()
     found = [one for one in every if all(word in _text(one) for word in asked)]
     pages = max(1, -(-len(found) // PAGE))
-    page = min(max(page, 1), pages)
+    if page > pages:
+        raise Missing(f"There is no page {page}; the last is {pages}.")
     return Programme(_says(every), tuple(found[(page - 1) * PAGE : page * PAGE]), len(found), page, pages)
 
 

@@ -4,18 +4,48 @@ from __future__ import annotations
 
 import json
 import re
+import string
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import or_, select
 
-from shelflife import events
 from shelflife.store.schema import ledger
 from shelflife.system import System
 
 PAGE = 100
-_OWN = ("says", "because", "reason")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d$")
+
+# What each event tells; what its fields say is told beside it where it is not in the sentence.
+SENTENCES = MappingProxyType({
+    "workspace.made": "The workspace was made by version {version}.",
+    "plan.applied": "Plan {number} was applied: {because}",
+    "token.made": "The token \u201c{name}\u201d was made.",
+    "token.revoked": "The token {token} was revoked.",
+    "account.made": "{account} may sign in as {role} once a password is chosen.",
+    "account.changed": "{account} has another role or address: {role}.",
+    "account.closed": "{account} may sign in no more.",
+    "link.made": "A link was made by which {account} chooses a password.",
+    "password.chosen": "{account} has a new password.",
+    "signed.in": "{by} signed in.",
+    "signed.out": "{by} signed out.",
+    "signed.wrong": "A name and a password did not belong together.",
+    "access.denied": "{by} asked for what they may not: {asked}.",
+    "rows.observed": "{accepted} of {rows} were taken in from {source}.",
+    "task.failed": "{task} could not be done: {says}",
+    "task.recovered": "{task} could be done again.",
+    "snapshot.taken": "The rows that a model is to be trained on were fixed.",
+    "tables.compacted": "Small files were made into large ones: {before} became {after}.",
+    "rows.expired": "Rows older than the plan keeps them were removed: {rows}.",
+    "id.erased": "All that was kept of one id was removed.",
+    "reference.taken": "Reference {number} was learnt: live rows are compared with it from now on.",
+    "finding.opened": "{says}",
+    "finding.acknowledged": "Finding {finding} is known of.",
+    "finding.muted": "Finding {finding} is muted: {reason}",
+    "finding.resolved": "Finding {finding} is over: {reason}",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,7 +58,7 @@ class Done:
     by: str
     kind: str
     says: str
-    about: tuple[tuple[str, str], ...]
+    about: tuple[tuple[str, str | datetime], ...]
     finding: int | None
 
 
@@ -68,29 +98,29 @@ def record(
 
 def _done(row: Any) -> Done:
     body = json.loads(row.body)
-    return Done(
-        row.number, row.at, row.system, row.by, row.kind, _says(row.kind, body), _about(body), body.get("finding")
-    )
+    says, told = _says(row.kind, row.by, body)
+    about = tuple(
+        (name.replace("_", " "), _plain(value)) for name, value in body.items()
+        if value is not None and name not in {*told, "system", "sha256", "digest", "finding"}
+    )  # fmt: skip
+    return Done(row.number, row.at, row.system, row.by, row.kind, says, about, body.get("finding"))
 
 
-def _says(kind: str, body: dict[str, Any]) -> str:
-    """What an event tells: its own words where it has any, else what the kind of event is."""
-    own = next((str(body[name]) for name in _OWN if body.get(name)), None)
-    if own is not None and "finding" in body and kind != "finding.opened":
-        return f"Finding {body['finding']} is {kind.partition('.')[2]}: {own}"
-    if own is not None:
-        return own
-    found = events.kinds().get(kind)
-    if found is None:
-        return kind
-    # The sentence says what happened; what follows in it says what its fields mean.
-    return re.split(r"[;:(]| \(", (found.__doc__ or kind).splitlines()[0])[0].strip(" .,") + "."
+def _says(kind: str, by: str, body: dict[str, Any]) -> tuple[str, set[str]]:
+    """What an event tells as a sentence, and which of its fields are in it."""
+    sentence = SENTENCES.get(kind, "{kind}.")
+    if kind == "link.made" and body.get("account") is None:
+        sentence = "A link was made by which the first account is made."
+    told = {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
+    # An event of another version may have other fields.
+    said = sentence.format_map({**dict.fromkeys(told, "unknown"), **body, "kind": kind, "by": by}).strip()
+    return said if said.endswith((".", "!", "?")) else f"{said}.", told
 
 
-def _about(body: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Its fields, but for words that are told anyway and digests that nobody reads."""
-    return tuple(
-        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
-        for name, value in body.items()
-        if value is not None and name not in {*_OWN, "system", "sha256", "digest", "finding"}
-    )
+def _plain(value: Any) -> str | datetime:
+    """A value of a field as people read it; a moment stays one."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, str) and _MOMENT.match(value):
+        return datetime.fromisoformat(value)
+    return str(value)

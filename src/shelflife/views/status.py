@@ -109,15 +109,20 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
         )  # fmt: skip
         feeds = freshness.of_feeds(plan, newest[name], own, now)
         knowledge = Freshness("unknown", "Documents are not looked at yet.")
-        pages = [one for one in own if one.severity == "page" and one.state != "muted"]
+        pages = sorted((one for one in own if one.severity == "page" and one.state != "muted"), key=urgency)
         found.append(
             Status(
-                name, plan.title, _owner(plan), plan.objective.why, pages[-1].says if pages else model.reason,
+                name, plan.title, _owner(plan), plan.objective.why, pages[0].says if pages else model.reason,
                 feeds, knowledge, model, len(pages), len([one for one in own if one.severity == "note"]),
                 watched.get(name), number, referenced.get(name),
             )
         )  # fmt: skip
     return sorted(found, key=lambda one: one.worst)
+
+
+def urgency(finding: Finding) -> tuple[bool, bool, bool, int]:
+    """By which the finding comes first that needs somebody first: a broken promise, seen itself, that lasts longest."""
+    return finding.severity != "page", finding.state == "muted", finding.estimated, finding.number
 
 
 def _owner(plan: Plan) -> str | None:

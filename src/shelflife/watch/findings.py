@@ -107,7 +107,7 @@ def one(connection: Connection, number: int) -> Finding:
     """A finding by its number."""
     row = connection.execute(select(findings).where(findings.c.number == number)).one_or_none()
     if row is None:
-        raise Missing(f"There is no finding {number}. `shelflife findings` shows those that live.")
+        raise Missing(f"There is no finding {number}.")
     return _finding(row)
 
 

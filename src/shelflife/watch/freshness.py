@@ -65,9 +65,7 @@ def of_model(
         Since when rows are on their way into their table that were not there yet; None where there are none.
     """
     if not referenced:
-        return Freshness(
-            "unknown", f"There is nothing to compare with yet: `shelflife reference {plan.system}` learns it."
-        )
+        return Freshness("unknown", "There is no reference yet to compare with.")
     spoken = [one for one in living if one.state != "muted"]
     harm = [one for one in spoken if one.kind in _HARM and one.severity == "page" and not one.estimated]
     if harm:

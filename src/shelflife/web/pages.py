@@ -20,6 +20,7 @@ from shelflife.web.session import SignedIn, here, shown
 router = APIRouter(include_in_schema=False)
 
 Number = Annotated[int, Path(ge=1, le=2**53)]
+Asked = Annotated[int | None, Query(ge=1, le=2**53)]
 Before = Annotated[int | None, Query(ge=1, le=2**53)]
 _PAGE = 100
 _KEPT = "private, max-age=31536000, immutable"
@@ -61,9 +62,9 @@ def lifeline_picture(request: Request, who: SignedIn, system: str, narrow: bool 
 
 
 @router.get("/systems/{system}/plan")
-def plan_page(request: Request, who: SignedIn, system: str) -> HTMLResponse:
-    """The plan that counts."""
-    return shown(request, "plan.html", who, found=plan(here(request), system))
+def plan_page(request: Request, who: SignedIn, system: str, number: Asked = None) -> HTMLResponse:
+    """The plan that counts, or one by its number."""
+    return shown(request, "plan.html", who, found=plan(here(request), system, number))
 
 
 @router.get("/systems/{system}/plan/{number}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import altair as alt
@@ -25,6 +25,12 @@ def drawn(line: Lifeline, title: str, width: int) -> str:
     """The picture as an SVG that stands alone; drawing takes a tenth of a second, so the last ones are kept."""
     made = chart(line, title, width=width)
     return charts.svg(made, standalone=True, data={"points": _rows(line), "marks": _signs(line)})
+
+
+def warm() -> None:
+    """Draw a picture that nobody sees: what draws takes a second to start, which the first visitor would wait."""
+    start = datetime(2000, 1, 1, tzinfo=UTC)
+    drawn.__wrapped__(Lifeline("", "accuracy", start, start + timedelta(1), timedelta(1), (), ()), "", charts.WIDE)
 
 
 def chart(line: Lifeline, title: str, *, width: int) -> Any:
