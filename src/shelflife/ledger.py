@@ -47,12 +47,21 @@ class Entry:
 
 @dataclass(frozen=True)
 class Verified:
-    """Whether the ledger is whole: how many events hold, its head, and else the first that does not and why."""
+    """Whether the ledger is whole: how many events hold, its head, and else the first that does not and why.
+
+    ``met`` is whether the hash that was asked for is one of its events'.
+    """
 
     events: int
     head: str
     broken: int | None = None
     says: str = "every event holds"
+    met: bool = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether every event holds, and the hash that was asked for is among theirs."""
+        return self.broken is None and self.met
 
 
 def append(connection: Connection, event: Event, *, at: datetime, by: str) -> Entry:
@@ -116,9 +125,8 @@ def verify(connection: Connection, *, head: str | None = None) -> Verified:
     if (number, at_head) != (count, previous):
         return Verified(count, previous, number + 1, f"events after {number} were not written by Shelflife")
     if not met:
-        return Verified(
-            count, previous, 1, f"no event has the hash {head}: the ledger is another one, or was rewritten"
-        )
+        says = f"no event has the hash {head}: the ledger is another one, or was rewritten from its start"
+        return Verified(count, previous, None, says, met=False)
     return Verified(count, previous)
 
 

@@ -45,8 +45,12 @@ def make(
     Raises
     ------
     BadInput
-        Where an action is none.
+        Where an action is none, or nobody could find or use it.
     """
+    if not name.strip():
+        raise BadInput("A token needs a name by which people find it again, as 'billing, nightly'; found nothing.")
+    if lasts is not None and lasts <= timedelta(0):
+        raise BadInput("A token that ends at once is of no use; say how long it lasts, as 90d.")
     actions = tuple(dict.fromkeys(may))
     for action in actions:
         if action not in OF_TOKENS:

@@ -55,7 +55,9 @@ def test_the_readme_leads_to_a_watched_system(watched: Path) -> None:
     done = run(watched, "status")
     assert done.exit_code == 0
     assert done.stdout.startswith("Parcels (parcels): 0 to act on, 0 to note\n")
-    (told,) = json.loads(run(watched, "status", "--json").stdout)
+    said = run(watched, "status", "--json").stdout
+    assert "+00:00" not in said  # a moment ends in Z
+    (told,) = json.loads(said)
     assert (told["system"], told["reference"]) == ("parcels", 1)
     assert run(watched, "status", "parcel").exit_code == 2
     assert run(watched, "reference", "parcels", "--end", "2026-02-01").stdout.startswith("✓ Reference 2 of parcels: 2,")
@@ -84,10 +86,17 @@ def test_findings_are_shown_and_answered(watched: Path) -> None:
     )
     assert run(watched, "findings", "mute", str(first), "--reason", "sale", "--until", "2020-01-01").exit_code == 2
     assert run(watched, "findings", "mute", str(first), "--reason", "sale", "--until", "2126-01-01").exit_code == 0
-    assert "sale" in run(watched, "findings", "show", str(first)).stdout
+    shown = run(watched, "findings", "show", str(first)).stdout
+    assert "sale" in shown
+    assert "Until: 2126-01-01 00:00Z" in shown
     assert run(watched, "findings", "resolve", str(second), "--reason", "repaired").exit_code == 0
     assert len(run(watched, "findings").stdout.splitlines()) == 1
     assert len(run(watched, "findings", "--ended").stdout.splitlines()) == 2
+    run(watched, "findings", "mute", str(first), "--reason", "for good", "--until", "9999-12-31")
+    run(watched, "findings", "resolve", str(first), "--reason", "over")
+    shown = run(watched, "findings", "show", str(first)).stdout
+    assert "resolved" in shown
+    assert "Until" not in shown
     assert "`shelflife findings` shows those" in run(watched, "findings", "show", "99").stderr
     assert "Options come after the word" in run(watched, "findings", "--ended", "show", "1").stderr
     assert "There is no system 'parcel'" in run(watched, "findings", "--system", "parcel").stderr

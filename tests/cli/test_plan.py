@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shelflife import plan
+from shelflife.cli.frame import as_json
 
 
 @pytest.fixture
@@ -135,3 +138,70 @@ def test_a_workspace_is_nobody_elses(folder: Path) -> None:
     run(folder, "plan", "apply", "shelflife.yaml")
     assert (folder / ".shelflife").stat().st_mode & 0o077 == 0
     assert (folder / ".shelflife" / ".gitignore").read_text() == "*\n"
+
+
+def test_a_draft_says_what_of_a_table_it_cannot_use(folder: Path) -> None:
+    (folder / "empty.csv").write_text("ts,x\n")
+    done = run(folder, "plan", "draft", "empty.csv", "--time", "ts")
+    assert (done.returncode, "empty.csv has no rows; a plan is drafted from what was" in done.stderr) == (2, True)
+    rows = "".join(f"2026-01-{1 + day % 28:02}T10:00:00Z,{day},v{day % 3},{day % 7}\n" for day in range(200))
+    (folder / "history.csv").write_text("ts,weight,version,depth\n" + rows.replace(",v", ".5,v"))
+    done = run(folder, "plan", "draft", "history.csv", "--time", "ts", "--drop", "wieght")
+    assert "--drop names a column 'wieght' that is not there. Did you mean 'weight'?" in done.stderr
+    commas = "".join(f'2026-01-{1 + day % 28:02}T10:00:00Z,"{day},5",v{day % 3},{day % 7}\n' for day in range(200))
+    (folder / "commas.csv").write_text("ts,weight,version,depth\n" + commas)
+    done = run(folder, "plan", "draft", "commas.csv", "--time", "ts")
+    assert set(plan.parse(done.stdout).plan.model.inputs) == {"depth"}
+    assert "decimal commas and are read as words: weight." in done.stdout
+    assert "rows of predictions have a column of that name: version." in done.stdout
+    (folder / "one.csv").write_text("ts,x,late\n2026-01-01T10:00:00Z,1,0\n")
+    done = run(folder, "plan", "draft", "one.csv", "--time", "ts", "--target", "late")
+    assert (done.returncode, done.stderr.lower().count("the history is too short"), ".." in done.stderr) == (
+        0,
+        1,
+        False,
+    )
+
+
+def test_what_is_asked_for_wrongly_is_told_in_its_own_words(folder: Path) -> None:
+    run(folder, "plan", "apply", "shelflife.yaml")
+    done = run(folder, "ledger", "show", "--since", "banana")
+    assert "--since asks for a date or a moment, as 2026-05-01, or how long ago, as 7d; found 'banana'" in done.stderr
+    done = run(folder, "ledger", "verify", "--head", "abc")
+    assert (done.returncode, "asks for a hash" in done.stderr) == (2, True)
+    done = run(folder, "ledger", "verify", "--head", "0" * 64)
+    assert (done.returncode, done.stdout[:40]) == (1, "✗ This is not the ledger that was noted:")
+    assert "a name by which people find it" in run(folder, "token", "create", " ").stderr
+    assert "ends at once" in run(folder, "token", "create", "ci", "--lasts", "0d").stderr
+
+
+def test_tokens_may_all_that_was_given(folder: Path) -> None:
+    run(folder, "plan", "apply", "shelflife.yaml")
+    text = (folder / "shelflife.yaml").read_text()
+    (folder / "other.yaml").write_text(text.replace("system: parcel-delay", "system: other"))
+    run(folder, "plan", "apply", "other.yaml")
+    given = ["--may", "read", "--may", "act,decide", "--system", "parcel-delay", "--system", "other"]
+    assert "may read, act, decide, until" in run(folder, "token", "create", "all", *given).stderr
+    assert "all  may read, act, decide  parcel-delay, other  no end" in run(folder, "token", "list").stdout
+    assert "may observe, until" in run(folder, "token", "create", "ci").stderr
+
+
+def test_an_invitation_says_at_which_address(folder: Path) -> None:
+    run(folder, "plan", "apply", "shelflife.yaml")
+    done = run(folder, "account", "create", "ada")
+    assert re.fullmatch(r"/link/\S+\n", done.stdout)
+    assert "Put the service's address before it" in done.stderr
+    done = run(folder, "account", "link", "ada", "--url", "http://127.0.0.1:8711/")
+    assert re.fullmatch(r"http://127.0.0.1:8711/link/\S+\n", done.stdout)
+
+
+def test_json_has_times_as_the_api_writes_them() -> None:
+    found = [Moment(datetime(2026, 5, 1, 10, tzinfo=UTC), date(2026, 5, 2), None)]
+    assert json.loads(as_json(found)) == [{"at": "2026-05-01T10:00:00Z", "day": "2026-05-02", "ended": None}]
+
+
+@dataclass
+class Moment:
+    at: datetime
+    day: date
+    ended: datetime | None

@@ -14,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelflife import plan
+from shelflife.errors import BadInput
+from shelflife.observe.shapes import KINDS, shape
 from shelflife.plan import PlanError
 from shelflife.plan.lint import CODES
+from shelflife.plan.references import COLUMNS
 from shelflife.plan.words import written
 from shelflife.testing import plans
 
@@ -130,7 +133,7 @@ MISTAKES = [
     ("nulls: {within: 0.01}", "nulls: {within: 1%}", None, "is to be a number; found '1%'"),
     ("nulls: {within: 0.01}", "nulls: {within: 1.5}", None, "is to be at most 1; found 1.5"),
     ("tolerance: 0.05", "tolerance: .nan", None, "is to be a number; found NaN"),
-    ("drift: {tolerance: 0.05}", "drift: 0.05", None, "is to be a list of `name: value`; found 0.05"),
+    ("drift: {tolerance: 0.05}", "drift: 0.05", None, "`name: value`, with names of: tolerance; found 0.05"),
     ("{age: best_before}", "{age: old}", None, "is to be best_before, or a number and a unit"),
     ("{age: best_before}", "{ages: 3w}", None, "is to be a word, or one of {age: …}"),
     ("windows: [4w, 13w, 26w, all]", "windows: [4w, everything]", None, "is to be all, or a number and a unit"),
@@ -192,9 +195,54 @@ MISTAKES = [
     ("title: Late parcels", "title: Late parcels\ntitle: again", 4, "`title` is given twice in one place"),
     ("weight: numeric", "depot: numeric", None, "`depot` is given twice in one place"),
     ("  bucket: 1d", "\tbucket: 1d", None, "begins with a tab; YAML is indented with spaces"),
-    ("title: Late parcels", "title: Late: parcels", None, "this is not YAML"),
-    ("title: Late parcels", "title: [Late", 4, "this is not YAML"),
-    ("title: Late parcels", "title: *late", None, "this is not YAML"),
+    (
+        "title: Late parcels",
+        "title: Late: parcels",
+        None,
+        "text with a colon needs quotes; found 'title: Late: par",
+    ),
+    ("title: Late parcels", "title: [Late", 3, "a comma or the closing `]` is missing before line 4"),
+    ("title: Late parcels", "title: {Late", 3, "a comma or the closing `}` is missing before line 4"),
+    ("title: Late parcels", "title: *late", None, "text that begins with `\\*` needs quotes"),
+    ("title: Late parcels", 'title: "Late parcels', 3, "the quote that opens here is closed only in line 15"),
+    ("title: Late parcels", "title: 'Late parcels", 3, "the quote that opens here is never closed"),
+    ("title: Late parcels", "title:Late parcels", 3, "a name is followed by a colon and a space"),
+    ("keep: 400d", "---\nkeep: 400d", 69, "a second plan begins here; one file is one plan"),
+    ("title: Late parcels", "title: !!python/object/apply:os.system [id]", None, "no tags; found `!!python/object"),
+    ("title: Late parcels", "title: !!binary aGk=", 3, "found another type"),
+    ("season: week", "<<: {saison: week}", None, "there is no `saison` in `watch`"),
+    ("drift: {tolerance: 0.05}", "drift:", None, "`watch.drift` says nothing; give it a value"),
+    ("weight: numeric", "weight:", 20, "`model.inputs.weight` is to be one of .*; found nothing"),
+    ("at_most: 0.03", "at_most: 0,03", None, "`at_most` has a decimal comma; write 0.03 with a point"),
+    ("at_most: 0.03", "at_most: '0,03'", None, "found '0,03'. Decimals have a point: 0.03"),
+    ("system: parcel-delay", "system: 123", None, "found 123. It was read as a number; write it in quotes"),
+    ("shelflife: 1", "shelflife: '1'", None, "found '1'. It was read as text; write it without quotes"),
+    ("deputy:", "Deputy Lead:", 12, "a name in `people` is to be .*; found 'Deputy Lead'"),
+    (
+        "{latency_p95: 50ms}",
+        "{latency_p95: 50ms, size_mb: 4}",
+        None,
+        "there is no `size_mb` in `renew.gates\\[3\\]`. Write it as an item of its own",
+    ),
+    ("{latency_p95: 50ms}", "{latency_p95: 50ms, sise: 4}", None, "Allowed: latency_p95\\."),
+    (
+        "by: approver",
+        "by: nobody",
+        None,
+        "There is 'affected', 'analyst', 'approver', 'callers', 'deputy', 'engineer', 'lead', 'owner'",
+    ),
+    # what could not be carried out
+    ("bucket: 1d", "bucket: 1ms", None, "`watch.bucket` is to be at least 1m; found 1ms"),
+    ("columns: {id: parcel", "columns: {idd: parcel", None, "outcomes have no 'idd'. Did you mean 'id'"),
+    ("{depot: category", "{id: numeric, depot: category", None, "names 'id', which is the row's own id"),
+    ("{depot: category", "{score: numeric, depot: category", None, "names 'score', which is the row's own score"),
+    ("weight: numeric", "was_late: boolean", 23, "`model.outcome.name` is to be no input"),
+    ("table: scans/*.parquet", "sql: '${DB}', query: DELETE FROM scans", None, "is to be a SELECT, .*found 'DELETE'"),
+    ("must_mention: [depot, closes_at]", "must_mention: []", None, "is to be at least one"),
+    ("title: Late parcels", "title: '   '", None, "`title` is to be some text"),
+    ("when: [performance, drift", "when: [performance, performance", None, "names 'performance' twice"),
+    ("on: [promoted, rolled_back, k", "on: [promoted, promoted, k", None, "names 'promoted' twice"),
+    ("    - beats_baseline", "    - reproducible", None, "names 'reproducible' twice"),
     ("keep: 400d", "1: x", None, "a name is to be text; found 1"),
 ]
 
@@ -233,10 +281,10 @@ def test_files_that_are_no_text_are_told_with_their_line(tmp_path: Path) -> None
     (tmp_path / "p.yaml").write_bytes(b"shelflife: 1\ntitle: caf\xe9\n")
     with pytest.raises(PlanError, match=r"p\.yaml:2: a plan is UTF-8 text; found the byte 0xe9"):
         plan.read(tmp_path / "p.yaml")
-    with pytest.raises(plan.reader.BadInput, match="There is no plan"):
+    with pytest.raises(BadInput, match="There is no plan"):
         plan.read(tmp_path / "none.yaml")
     (tmp_path / "long.yaml").write_text("#" * 1_000_001)
-    with pytest.raises(plan.reader.BadInput, match="a plan has at most"):
+    with pytest.raises(BadInput, match="a plan has at most"):
         plan.read(tmp_path / "long.yaml")
 
 
@@ -298,6 +346,17 @@ def test_content_and_not_layout_is_what_a_plan_says(whole: str) -> None:
         ("review: {every: 90d, by: lead}\n", "", "PL302"),
         ("  train: parcels.training:train\n", "", "PL401"),
         ("  gates:\n", "  x_gates:\n", "PL402"),
+        ("bucket: 1d", "bucket: 2d", "PL204"),
+        ("keep: 400d", "keep: 1h", "PL205"),
+        ("per: 180d", "per: 1d", "PL206"),
+        ("at_most: 1, per: 180d", "at_most: 1000, per: 1d", "PL206"),
+        ("every: 1h", "every: 1s", "PL207"),
+        ("challenger: {every: 1w}", "challenger: {every: 1s}", "PL207"),
+        ("by: lead}\nkeep", "by: lead, last: 2030-01-01}\nkeep", "PL303"),
+        ("windows: [4w, 13w, 26w, all], validate: 2w", "windows: [4w], validate: 30w", "PL403"),
+        ("table: scans/*.parquet", "sql: 'postgresql://u:secret@h/x', query: SELECT 1", "PL501"),
+        ("table: scans/*.parquet", "sql: 'mssql://h/x?user=u&password=secret', query: SELECT 1", "PL501"),
+        ("table: scans/*.parquet", "connector: crm, options: {api_key: abc}", "PL501"),
     ],
 )  # fmt: skip
 def test_what_is_left_open_is_remarked(whole: str, right: str, wrong: str, code: str) -> None:
@@ -307,6 +366,36 @@ def test_what_is_left_open_is_remarked(whole: str, right: str, wrong: str, code:
         text = re.sub(r"  x_gates:\n(    - .*\n)+", "", text)
     codes = [remark.code for remark in plan.remarks(plan.parse(text), date(2026, 5, 1))]
     assert code in codes
+
+
+def test_a_measure_of_the_score_needs_one(whole: str) -> None:
+    text = whole.replace("{metric: accuracy, at_least: 0.85}", "{metric: roc_auc, at_least: 0.85}")
+    assert plan.remarks(plan.parse(text), date(2026, 5, 1)) == []
+    found = plan.remarks(plan.parse(text.replace("  score: chance\n", "")), date(2026, 5, 1))
+    assert [(remark.code, "roc_auc is promised" in remark.says) for remark in found] == [("PL201", True)]
+
+
+@pytest.mark.parametrize("url", ["postgresql://${USER}:${PASSWORD}@h/x", "${DATABASE}", "sqlite:///x.db", "pg://u@h/x"])
+def test_secrets_of_the_environment_are_not_remarked_upon(whole: str, url: str) -> None:
+    text = whole.replace("table: scans/*.parquet", f"sql: '{url}', query: SELECT 1")
+    assert plan.remarks(plan.parse(text), date(2026, 5, 1)) == []
+
+
+def test_a_review_that_is_yet_to_come_is_none(whole: str) -> None:
+    read = plan.parse(whole.replace("by: lead}\nkeep", "by: lead, last: 2030-01-01}\nkeep"))
+    found = plan.remarks(read, date(2026, 5, 1), reviewed=date(2025, 1, 1))
+    assert [remark.code for remark in found] == ["PL301", "PL303"]
+
+
+@pytest.mark.parametrize("query", ["select 1", "-- all\n WITH x AS (SELECT 1) FROM x", "/* a\n b */ (SELECT 1)"])
+def test_a_query_may_begin_with_anything_that_selects(whole: str, query: str) -> None:
+    text = whole.replace("table: scans/*.parquet", f"sql: '${{DB}}', query: {json.dumps(query)}")
+    assert plan.parse(text).plan.feeds["scans"].pull
+
+
+def test_columns_of_rows_are_those_that_are_observed(whole: str) -> None:
+    for kind in KINDS:
+        assert COLUMNS[kind] == tuple(shape(plan.parse(whole).plan, kind).schema.names)
 
 
 def test_applying_a_plan_counts_as_reading_it(whole: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from shelflife import plan
 from shelflife.errors import BadInput
@@ -237,13 +240,13 @@ def test_a_pull_that_was_cut_short_is_gone_on_with(system: System, tmp_path: Pat
 @pytest.mark.parametrize(
     ("pull", "says"),
     [
-        ({"sql": "sqlite:////nowhere/at/all.db", "query": "SELECT 1"}, "cannot be run at"),
-        ({"sql": "sqlite://", "query": "SELEC 1"}, "syntax error"),
+        ({"sql": "sqlite:////nowhere/at/all.db", "query": "SELECT 1"}, "There is no SQLite file '/nowhere/at/all.db'"),
+        ({"sql": "sqlite://", "query": "SELECT FROM x"}, "syntax error"),
         ({"sql": "nosuch://host", "query": "SELECT 1"}, "SQLAlchemy URL whose driver is installed"),
         ({"sql": "${NO_SUCH_THING}", "query": "SELECT 1"}, r"asks for \$\{NO_SUCH_THING\} from the environment"),
         ({"table": "nowhere.parquet"}, "There is no file 'nowhere.parquet'"),
         ({"table": "s3://nowhere/x"}, "Cannot read the Delta table s3://nowhere/x"),
-        ({"connector": "carrier-pigeon"}, "There is no connector 'carrier-pigeon'"),
+        ({"connector": "carrier-pigeon"}, r"There is no connector 'carrier-pigeon'. No installed package brings any.$"),
         ({"sql": "sqlite://", "query": "SELECT 1 AS a", "mark": "at"}, "cannot be run"),
     ],
 )  # fmt: skip
@@ -266,6 +269,20 @@ def test_a_password_is_not_told(system: System) -> None:
         system.pull(NAME, "tickets", by="loop")
     assert "hunter2" not in str(told.value)
     assert "***" in str(told.value)
+
+
+def test_a_sqlite_file_is_read_and_never_made_or_written(tmp_path: Path) -> None:
+    missing = tmp_path / "none.db"
+    with pytest.raises(BadInput, match="There is no SQLite file"):
+        Sql(f"sqlite:///{missing}", "SELECT 1 AS n")
+    assert not missing.exists()
+    there = tmp_path / "all tickets.db"
+    with contextlib.closing(sqlite3.connect(there)) as connection, connection:
+        connection.execute("CREATE TABLE t AS SELECT 1 AS n")
+    found = Sql(f"sqlite:///{there}", "SELECT * FROM t")
+    assert [table.to_pylist() for table in found.read("n", None)] == [[{"n": 1}]]
+    with found._engine.connect() as connection, pytest.raises(OperationalError, match="readonly"):
+        connection.execute(text("INSERT INTO t VALUES (2)"))
 
 
 def test_the_connectors_keep_their_word(source: str, tmp_path: Path) -> None:

@@ -17,28 +17,30 @@ _where = panel("Where")
 Name = Annotated[str, typer.Argument(help="By which they sign in.")]
 Role = Annotated[str, _what("viewer (reads), contributor, owner (decides) or admin, for every system.")]
 Email = Annotated[str | None, _what("By which a plan's people are known to be them.")]
-Base = Annotated[str, _where("The service's address as people reach it, for the link.", "--at")]
-_AT = "http://127.0.0.1:8700"
+Url = Annotated[
+    str | None,
+    _where("Where people reach the service, as http://127.0.0.1:8700: the link begins so.", "--url"),
+]
 
 
 @app.command()
 @complaining
 def create(
-    name: Name, role: Role = "viewer", email: Email = None, at: Base = _AT, home: Home = None, by: By = None
+    name: Name, role: Role = "viewer", email: Email = None, url: Url = None, home: Home = None, by: By = None
 ) -> None:
     """Make an account, and show the link by which they choose their password."""
     with opened(home) as workspace:
         _, secret = workspace.accounts.make(name, role=role, email=email, by=somebody(by))
-    _show(name, at, secret)
+    _show(name, url, secret)
 
 
 @app.command()
 @complaining
-def link(name: Name, at: Base = _AT, home: Home = None, by: By = None) -> None:
+def link(name: Name, url: Url = None, home: Home = None, by: By = None) -> None:
     """Make a new link by which they choose a password; earlier ones count no longer."""
     with opened(home) as workspace:
         secret = workspace.accounts.invite(name, by=somebody(by))
-    _show(name, at, secret)
+    _show(name, url, secret)
 
 
 @app.command("list")
@@ -72,6 +74,8 @@ def close(name: Name, home: Home = None, by: By = None) -> None:
     typer.echo(f"{name} may come in no more.")
 
 
-def _show(name: str, at: str, secret: str) -> None:
-    typer.echo(f"{at.rstrip('/')}/link/{secret}")
+def _show(name: str, url: str | None, secret: str) -> None:
+    typer.echo(f"{(url or '').rstrip('/')}/link/{secret}")
+    if url is None:
+        typer.echo("Put the service's address before it, as people reach it; --url does so.", err=True)
     typer.echo(f"Counts once, for three days; {name} chooses a password there.", err=True)

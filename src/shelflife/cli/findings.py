@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shelflife.cli.frame import complaining, panel
+from shelflife.cli.frame import as_json, complaining, panel
 from shelflife.cli.workspace import By, Home, opened, somebody
 from shelflife.errors import BadInput
 
@@ -65,9 +65,7 @@ def living(
             workspace.check_known(system)
         found = workspace.watching.findings(system, ended=ended)
     if json:
-        import json as writing
-
-        typer.echo(writing.dumps([_plain(one) for one in found], indent=2, ensure_ascii=False))
+        typer.echo(as_json([_plain(one) for one in found]))
     else:
         for one in found:
             typer.echo(f"{one.number:>5}  {one.severity}  {one.state:<12} {one.system}  {one.code}  {one.says}")
@@ -87,7 +85,8 @@ def show(number: Number, home: Home = None) -> None:
     typer.echo(f"  {one.says}")
     if one.promised:
         typer.echo(f"  Promised: {one.promised}{where}.")
-    for word, moment in (("Since", one.since), ("Opened", one.opened), ("Ended", one.ended), ("Until", one.until)):
+    until = one.until if one.state == "muted" else None  # what is resolved has an end, and nothing to wait for
+    for word, moment in (("Since", one.since), ("Opened", one.opened), ("Ended", one.ended), ("Until", until)):
         if moment is not None:
             typer.echo(f"  {word}: {moment:%Y-%m-%d %H:%M}Z")
     if one.reason:
@@ -149,4 +148,4 @@ def _plain(one: Finding) -> dict[str, Any]:
 
     said = {name: value for name, value in dataclasses.asdict(one).items() if name != "recent"}
     said["also"] = one.recent.get("also", [])
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in said.items()}
+    return said

@@ -7,6 +7,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,21 @@ def panel(name: str) -> Callable[..., Any]:
 def names(written: str | None) -> list[str] | None:
     """Names written with commas; None where nothing was."""
     return None if written is None else [name.strip() for name in written.split(",") if name.strip()]
+
+
+def as_json(found: Any) -> str:
+    """Dataclasses and lists of them as JSON, moments as the API writes them: ``2026-05-01T10:00:00Z``."""
+    import dataclasses
+    import json
+
+    def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        if isinstance(value, datetime):
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return value.isoformat() if isinstance(value, date) else str(value)
+
+    return json.dumps(found, indent=2, ensure_ascii=False, default=plain)
 
 
 def answer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -55,10 +56,13 @@ def verify(
 
     Exit status: 0 whole, 1 broken, 2 no workspace.
     """
+    if head is not None and re.fullmatch(r"[0-9a-f]{64}", head) is None:
+        raise BadInput(f"--head asks for a hash as `ledger verify` prints it, 64 digits from 0 to f; found {head!r}.")
     with opened(home) as workspace:
         found = workspace.ledger.verify(head=head)
-    if found.broken is not None:
-        typer.echo(f"✗ The ledger is broken at event {found.broken}: {found.says}.")
+    if not found.whole:
+        broken = f"The ledger is broken at event {found.broken}"
+        typer.echo(f"✗ {broken if found.met else 'This is not the ledger that was noted'}: {found.says}.")
         raise typer.Exit(1)
     typer.echo(f"✓ The ledger is whole: {found.events:,} events. Head: {found.head}")
     typer.echo("  Note the head elsewhere: with it, --head proves later that nothing before was rewritten.")
@@ -85,5 +89,10 @@ def _moment(written: str | None, now: datetime) -> datetime | None:
     try:
         found = datetime.fromisoformat(written)
     except ValueError:
-        return now - timedelta(microseconds=durations.parse(written, option="--since"))
+        try:
+            return now - timedelta(microseconds=durations.parse(written, option="--since"))
+        except (BadInput, OverflowError) as error:
+            raise BadInput(
+                f"--since asks for a date or a moment, as 2026-05-01, or how long ago, as 7d; found {written!r}."
+            ) from error
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

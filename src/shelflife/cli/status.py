@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from shelflife.cli.frame import complaining, panel
+from shelflife.cli.frame import as_json, complaining, panel
 from shelflife.cli.workspace import Home, opened
 
 _results = panel("Results")
@@ -28,10 +28,7 @@ def status(
     with opened(home) as workspace:
         found = statuses(workspace, system)
     if json:
-        import dataclasses
-        import json as writing
-
-        typer.echo(writing.dumps([dataclasses.asdict(one) for one in found], indent=2, default=str))
+        typer.echo(as_json(found))
     for one in [] if json else found:
         counted = f"{one.pages} to act on, {one.notes} to note"
         typer.echo(f"{one.title} ({one.system}): {counted}")

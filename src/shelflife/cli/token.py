@@ -19,9 +19,10 @@ _what = panel("What it may")
 def create(
     name: Annotated[str, typer.Argument(help="What it is for, as people will find it again.")],
     may: Annotated[
-        str, _what("observe (send rows), read, act (acknowledge), decide (mute, resolve); several with commas.")
-    ] = "observe",
-    system: Annotated[str | None, _what("Only for these systems, with commas; for all by default.")] = None,
+        list[str] | None,
+        _what("observe (send rows; by default), read, act (acknowledge), decide (mute, resolve); with commas."),
+    ] = None,
+    system: Annotated[list[str] | None, _what("Only for these systems, with commas; for all by default.")] = None,
     lasts: Annotated[str | None, _what("How long, as 90d; until it is revoked by default.")] = None,
     home: Home = None,
     by: By = None,
@@ -33,10 +34,17 @@ def create(
 
     span = None if lasts is None else timedelta(microseconds=durations.parse(lasts, option="--lasts"))
     with opened(home) as workspace:
-        secret, made = workspace.tokens.make(name, names(may) or [], only=names(system), lasts=span, by=somebody(by))
+        secret, made = workspace.tokens.make(
+            name, _all(may) if may else ["observe"], only=_all(system) if system else None, lasts=span, by=somebody(by)
+        )
     typer.echo(secret)
     until = f"until {made.expires:%Y-%m-%d %H:%M}Z" if made.expires is not None else "until it is revoked"
     typer.echo(f"Shown once; keep it. Token {made.id} may {', '.join(made.may)}, {until}.", err=True)
+
+
+def _all(given: list[str]) -> list[str]:
+    """What an option names that may be given several times, each time with commas."""
+    return [name for written in given for name in names(written) or []]
 
 
 @app.command("list")

@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelflife import tables
-from shelflife.errors import BadInput, NotEnoughHistory
+from shelflife.errors import BadInput, NotEnoughHistory, nearest
 from shelflife.lifespan.result import Lifespan
 from shelflife.look import words
 from shelflife.plan import parse
+from shelflife.plan.references import COLUMNS
 from shelflife.plan.words import written
 
 _DAY = timedelta(days=1)
@@ -89,13 +90,15 @@ def draft(
     """
     from shelflife import lifespan as measure
 
-    apart = {*drop, *(name for name in (target, prediction, score) if name is not None)}
+    named = tuple(name for name in (target, prediction, score) if name is not None)
+    apart = {*drop, *named}
     with (
         tempfile.TemporaryDirectory(prefix="shelflife-") as folder,
         tables.open_rows(data, time=time, folder=Path(folder)) as rows,
     ):
+        _check(rows, drop)
         facts = _columns(rows, time, apart)
-    left = sorted({*apart, *facts.ids} - {target})
+    left = sorted({*apart, *facts.ids, *facts.commas, *facts.taken} - {target})
     answer: Lifespan | None = None
     missing: str | None = "no target was named (--target)"
     if target is not None:
@@ -105,7 +108,8 @@ def draft(
                 **measuring,
             ), None  # fmt: skip
         except NotEnoughHistory as error:
-            missing = f"the history is too short: {error}"
+            said = str(error).rstrip(".")
+            missing = said[:1].lower() + said[1:]
     asked = {
         "time": time, "target": target, "system": system, "prediction": prediction or f"predicted_{target or 'answer'}",
         "score": score, "label_delay": label_delay,
@@ -117,7 +121,10 @@ def draft(
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the table says of itself: its name, rows, first and last time, inputs, which make groups, and its ids."""
+    """What a table says of itself: its name, rows, first and last time, inputs, which make groups.
+
+    And what is no input: its ids, numbers that are words for their decimal commas, names that rows have of their own.
+    """
 
     source: str
     rows: int
@@ -126,17 +133,30 @@ class _Facts:
     inputs: dict[str, str]
     groups: tuple[str, ...]
     ids: tuple[str, ...]
+    commas: tuple[str, ...]
+    taken: tuple[str, ...]
 
     @property
     def days(self) -> float:
         return max((self.end - self.start) / _DAY, 1.0)
 
 
+def _check(rows: tables.Rows, drop: tuple[str, ...]) -> None:
+    for name in drop:
+        if name not in rows.schema.names:
+            raise BadInput(f"--drop names a column {name!r} that is not there. {nearest(name, rows.schema.names)}")
+    if rows.rows == 0:
+        raise BadInput(f"{rows.source} has no rows; a plan is drafted from what was. Give a table with some.")
+
+
 def _columns(rows: tables.Rows, time: str, apart: set[str]) -> _Facts:
     from shelflife.profile import Reference
 
-    ids = _ids(rows, [name for name in rows.schema.names if name not in {*apart, time}])
-    learnt = Reference.learn(rows, time=time, bucket="1d", exclude=sorted({*apart, *ids}))
+    taken = tuple(name for name in COLUMNS["predictions"] if name in {*rows.schema.names} - {*apart, time})
+    names = [name for name in rows.schema.names if name not in {*apart, *taken, time}]
+    commas = _commas(rows, names)
+    ids = _ids(rows, [name for name in names if name not in commas])
+    learnt = Reference.learn(rows, time=time, bucket="1d", exclude=sorted({*apart, *taken, *commas, *ids}))
     parts = [part for part in learnt.layout.parts if part.kind != "outcome" and part.name != time]
     if not parts:
         raise BadInput(f"{rows.source} has no column left that could be an input. Drop fewer, or add some.")
@@ -146,7 +166,7 @@ def _columns(rows: tables.Rows, time: str, apart: set[str]) -> _Facts:
     first, last = (datetime.fromtimestamp(int(edge) / 1e6, UTC) for edge in (whole.buckets.min(), whole.buckets.max()))
     kinds = {part.name: part.kind for part in parts}
     groups = tuple(name for name, kind in kinds.items() if kind in {"category", "boolean"})
-    return _Facts(rows.source, int(whole.rows.sum()), first, last + _DAY, kinds, groups, ids)
+    return _Facts(rows.source, int(whole.rows.sum()), first, last + _DAY, kinds, groups, ids, commas, taken)
 
 
 def _ids(rows: tables.Rows, names: list[str]) -> tuple[str, ...]:
@@ -159,9 +179,32 @@ def _ids(rows: tables.Rows, names: list[str]) -> tuple[str, ...]:
     return ()
 
 
-def _differs(column: pa.Array) -> bool:
+def _commas(rows: tables.Rows, names: list[str]) -> tuple[str, ...]:
+    """Columns of words that are numbers with a decimal comma, by the first rows."""
+    for batch in rows.batches(names) if names else ():
+        found = [name for name, column in zip(names, batch.columns, strict=True) if _has_commas(column)]
+        return tuple(found)
+    return ()
+
+
+def _has_commas(column: pa.Array) -> bool:
+    words = _words(column)
+    if words is None or words.null_count == len(words):
+        return False
+    numbers = pc.match_substring_regex(words, r"^\s*-?\d[\d.]*(,\d+)?\s*$")
+    with_comma = pc.any(pc.match_substring(words, ",")).as_py()
+    return bool(pc.all(numbers).as_py() and with_comma)
+
+
+def _words(column: pa.Array) -> pa.Array | None:
+    """A column of words; None for any other."""
     words = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-    if words.type not in {pa.string(), pa.large_string(), pa.string_view()}:
+    return words if words.type in {pa.string(), pa.large_string(), pa.string_view()} else None
+
+
+def _differs(column: pa.Array) -> bool:
+    words = _words(column)
+    if words is None:
         return False
     one_word = pc.all(pc.invert(pc.match_substring(words, " "))).as_py()
     return bool(one_word) and words.null_count == 0 and pc.count_distinct(words).as_py() == len(words)

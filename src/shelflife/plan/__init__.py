@@ -3,7 +3,8 @@
 from shelflife.plan.diff import Change, differences
 from shelflife.plan.json_schema import schema
 from shelflife.plan.lint import Remark, remarks
-from shelflife.plan.reader import PlanError, Problem, Written, parse, read, recalled
+from shelflife.plan.loading import PlanError, Problem
+from shelflife.plan.reader import Written, parse, read, recalled
 from shelflife.plan.spec import Plan
 
 __all__ = [

@@ -5,14 +5,15 @@ Each remark has a short, stable code, listed in the docs with what to do about i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from shelflife.plan.reader import Written
 from shelflife.plan.references import approvers, owners
-from shelflife.plan.spec import Age, FairnessGate, MetricGate, Outcomes, Plan
-from shelflife.plan.words import Place, dotted, written
+from shelflife.plan.spec import SCORED, Age, FairnessGate, MetricGate, Outcomes, Plan, Pull, Renew, Schedule
+from shelflife.plan.words import Place, Window, dotted, written
 
 CODES = {
     "PL101": "nobody owns it",
@@ -24,10 +25,16 @@ CODES = {
     "PL202": "promised but nothing follows",
     "PL203": "outcome later than the budget can wait",
     "PL204": "bucket and season do not fit",
+    "PL205": "kept too short",
+    "PL206": "an alarm in every bucket is allowed",
+    "PL207": "more often than it helps",
     "PL301": "review overdue",
     "PL302": "never reviewed",
+    "PL303": "reviewed in the future",
     "PL401": "cannot be renewed",
     "PL402": "not gated",
+    "PL403": "judged longer than learnt",
+    "PL501": "a secret stands in it",
 }
 
 
@@ -53,13 +60,20 @@ def remarks(plan: Written, today: date, *, reviewed: date | None = None) -> list
     reviewed
         When the plan was last applied, which counts as a review; None where it never was.
     """
-    found = [*_ownership(plan.plan), *_watchable(plan.plan), *_renewable(plan.plan)]
+    found = [*_ownership(plan.plan), *_watchable(plan.plan), *_spans(plan.plan), *_renewable(plan.plan)]
+    found += _often(plan.plan)
+    found += _secrets(plan.plan)
     found += _review(plan.plan, today, reviewed)
     made = [Remark(code, plan.line(*place), dotted(place), says) for code, place, says in found]
     return sorted(made, key=lambda remark: (remark.line, remark.code))
 
 
 Found = tuple[str, Place, str]
+
+# Beyond these a bucket holds several phases of the season.
+_LONGEST = {"day": timedelta(hours=12), "week": timedelta(days=1), "year": timedelta(days=31)}
+_SECRET = re.compile(r"://[^/@:]*:(?!\$\{)[^/@]+@|[?&](?:password|pwd|token|secret)=(?!\$\{)[^&]", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"password|passwd|pwd|secret|token|api_?key", re.IGNORECASE)
 
 
 def _ownership(plan: Plan) -> Iterator[Found]:
@@ -118,6 +132,13 @@ def _watchable(plan: Plan) -> Iterator[Found]:
             f"{watch.performance.metric} is promised but can only be estimated, and an estimate does not see that the"
             " same inputs now mean something else: name `model.outcome`, and hand in a few.",
         )
+    if watch.performance is not None and watch.performance.metric in SCORED and not model.score:
+        yield (
+            "PL201",
+            ("watch", "performance"),
+            f"{watch.performance.metric} is promised but is a measure of the score, which the plan does not name: name"
+            " `model.score`.",
+        )
     if watch.performance is None:
         yield (
             "PL202",
@@ -141,17 +162,33 @@ def _watchable(plan: Plan) -> Iterator[Found]:
                 f"The feed {name!r} is promised to be at most {written(feed.fresh_within)} old and fetched every"
                 f" {written(feed.pull.every)}: in between it cannot be told from a stale one. Fetch it more often.",
             )
-    if watch.season == "day" and watch.bucket.days >= 1:
+
+
+def _spans(plan: Plan) -> Iterator[Found]:
+    """Lengths of time that do not go together."""
+    watch, model = plan.watch, plan.model
+    longest = _LONGEST.get(watch.season)
+    if longest is not None and watch.bucket > longest:
         yield (
             "PL204",
             ("watch", "season"),
-            f"A bucket of {written(watch.bucket)} holds every phase of a day: `season: day` compares nothing.",
+            f"A bucket of {written(watch.bucket)} mixes phases of a {watch.season}: `season: {watch.season}` needs"
+            f" buckets of at most {written(longest)}.",
         )
-    if watch.season == "week" and watch.bucket.days >= 7:
+    if watch.false_alarms.per <= watch.bucket * watch.false_alarms.at_most:
         yield (
-            "PL204",
-            ("watch", "season"),
-            f"A bucket of {written(watch.bucket)} holds every phase of a week: `season: week` compares nothing.",
+            "PL206",
+            ("watch", "false_alarms"),
+            f"A budget of {watch.false_alarms.at_most:g} in {written(watch.false_alarms.per)} allows a false alarm in"
+            f" every bucket of {written(watch.bucket)}: allow fewer, or watch in shorter buckets.",
+        )
+    needed = max(watch.bucket, model.outcome.within if model.outcome is not None else watch.bucket)
+    if plan.keep is not None and plan.keep < needed:
+        yield (
+            "PL205",
+            ("keep",),
+            f"Rows are kept for {written(plan.keep)}, and looked at up to {written(needed)} later, when their bucket is"
+            " over and their outcome known: keep them longer.",
         )
     if model.outcome is not None and model.outcome.within > watch.false_alarms.per:
         yield (
@@ -174,6 +211,13 @@ def _renewable(plan: Plan) -> Iterator[Found]:
         yield "PL401", ("renew",), "Nothing starts a renewal by itself: say `when`."
     if not renew.gates:
         yield "PL402", ("renew",), "Whatever is trained may be promoted: add `gates`."
+    if renew.data is not None and _longest(renew.data.windows) < renew.data.validate_:
+        yield (
+            "PL403",
+            ("renew", "data"),
+            f"Rivals learn from at most {written(_longest(renew.data.windows))} and are judged on"
+            f" {written(renew.data.validate_)}: judge them on less, or let them learn from more.",
+        )
     if plan.model.outcome is None:
         measured = [gate for gate in renew.gates if isinstance(gate, MetricGate | FairnessGate)]
         if measured or "beats_baseline" in renew.gates or any(isinstance(item, Outcomes) for item in renew.when):
@@ -189,11 +233,71 @@ def _renewable(plan: Plan) -> Iterator[Found]:
         yield "PL202", ("renew", "when"), "A broken promise of performance starts no renewal: add `performance`."
 
 
+def _longest(windows: tuple[Window, ...]) -> timedelta:
+    return max(timedelta.max if isinstance(window, str) else window for window in windows)
+
+
+def _often(plan: Plan) -> Iterator[Found]:
+    """What is done more often than it helps."""
+    asked: list[tuple[Place, timedelta, timedelta]] = [
+        (("feeds", name, "pull", "every"), pull.every, timedelta(minutes=1)) for name, pull in _pulls(plan)
+    ]
+    if plan.renew is not None:
+        asked += [(place, every, plan.watch.bucket) for place, every in _renewals(plan.renew)]
+    if plan.review is not None:
+        asked.append((("review", "every"), plan.review.every, timedelta(days=1)))
+    for place, every, least in asked:
+        if every < least:
+            yield (
+                "PL207",
+                place,
+                f"`{dotted(place)}` is {written(every)}, more often than there is anything new: say {written(least)} or"
+                " longer.",
+            )
+
+
+def _renewals(renew: Renew) -> Iterator[tuple[Place, timedelta]]:
+    if renew.challenger is not None:
+        yield ("renew", "challenger", "every"), renew.challenger.every
+    for position, item in enumerate(renew.when):
+        if isinstance(item, Schedule):
+            yield ("renew", "when", position, "every"), item.every
+
+
+def _pulls(plan: Plan) -> Iterator[tuple[str, Pull]]:
+    for name, feed in plan.feeds.items():
+        if feed.pull is not None:
+            yield name, feed.pull
+
+
+def _secrets(plan: Plan) -> Iterator[Found]:
+    for name, pull in _pulls(plan):
+        place: Place = ("feeds", name, "pull")
+        places = [(*place, "sql")] if pull.sql is not None and _SECRET.search(pull.sql) else []
+        for option, value in pull.options.items():
+            if _SECRET.search(value) or (_SECRET_NAME.search(option) and "${" not in value):
+                places.append((*place, "options", option))
+        for found in places:
+            yield (
+                "PL501",
+                found,
+                f"`{dotted(found)}` holds a password: whoever reads the plan reads it, and what was applied is never"
+                " changed. Write `${NAME}`, which is read from the environment, and change the password.",
+            )
+
+
 def _review(plan: Plan, today: date, reviewed: date | None) -> Iterator[Found]:
     if plan.review is None:
         yield "PL302", (), "Nobody will read this plan again: say `review: {every: 90d, by: …}`."
         return
-    days = [_day(day) for day in (plan.review.last, reviewed) if day is not None]
+    if plan.review.last is not None and plan.review.last > today:
+        yield (
+            "PL303",
+            ("review", "last"),
+            f"The plan is said to have been reviewed on {plan.review.last:%-d %B %Y}, which is yet to come: say when it"
+            " was.",
+        )
+    days = [day for day in map(_day, filter(None, (plan.review.last, reviewed))) if day <= today]
     if days and max(days) + plan.review.every < today:
         yield (
             "PL301",

@@ -7,11 +7,12 @@ import difflib
 import functools
 import hashlib
 import json
+import re
 import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +21,11 @@ from pydantic.fields import FieldInfo
 
 from shelflife.errors import BadInput, nearest
 from shelflife.plan import references
+from shelflife.plan.loading import PlanError, Problem, empty, load
 from shelflife.plan.spec import Plan
 from shelflife.plan.words import Place, dotted
 
 _MOST_BYTES = 1_000_000  # the longest plan that a person could have written
-_MOST_VALUES = 50_000  # aliases that repeat aliases would otherwise unfold without end
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One mistake: the line (from 1) and the place of it, and what was found and is allowed."""
-
-    line: int
-    place: str
-    says: str
-
-
-class PlanError(BadInput):
-    """A plan that is not valid; `problems` are its mistakes in the order of their lines."""
-
-    def __init__(self, source: str, problems: list[Problem]) -> None:
-        self.source = source
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.line))
-        super().__init__("\n".join(f"{source}:{problem.line}: {problem.says}" for problem in self.problems))
 
 
 @dataclass(frozen=True)
@@ -66,7 +49,7 @@ class Written:
     @functools.cached_property
     def lines(self) -> dict[Place, int]:
         """Where each part of it stands."""
-        return _load(self.text, self.source)[1]
+        return load(self.text, self.source)[1]
 
     def line(self, *place: str | int) -> int:
         """The line of a part, or of the nearest part around it."""
@@ -130,84 +113,29 @@ def parse(text: str, *, source: str = "plan") -> Written:
     PlanError
         Where the plan is not valid.
     """
-    loaded, lines = _load(text, source)
+    loaded, lines = load(text, source)
     if not isinstance(loaded, dict):
-        found = "nothing" if loaded is None else type(loaded).__name__
+        found = "nothing" if loaded is None else "a list" if isinstance(loaded, list) else _shown(loaded)
         raise PlanError(source, [Problem(1, "", f"a plan starts with `shelflife: 1` and `system: …`; found {found}.")])
+    # A name with nothing after it may be a part that somebody believes to be promised.
+    nothing = [
+        Problem(
+            _line(lines, place), dotted(place), f"`{dotted(place)}` says nothing; give it a value, or leave it out."
+        )
+        for place in empty(loaded)
+    ]
     try:
         plan = Plan.model_validate_json(json.dumps(loaded, default=_plainly))
     except ValidationError as error:
-        raise PlanError(source, _problems(error, loaded, lines)) from error
-    wrong = [Problem(_line(lines, place), dotted(place), says) for place, says in references.contradictions(plan)]
+        wrong = _problems(error, loaded, lines)
+        told = {problem.place for problem in wrong}
+        raise PlanError(source, wrong + [problem for problem in nothing if problem.place not in told]) from error
+    wrong = nothing + [
+        Problem(_line(lines, place), dotted(place), says) for place, says in references.contradictions(plan)
+    ]
     if wrong:
         raise PlanError(source, wrong)
     return Written(plan, text, source)
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# YAML
-
-
-def _load(text: str, source: str) -> tuple[Any, dict[Place, int]]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import DuplicateKeyError
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    try:
-        node = YAML(typ="rt").load(text)
-    except DuplicateKeyError as error:
-        mark = error.problem_mark
-        key = text.splitlines()[mark.line][mark.column :].split(":")[0].strip()
-        says = f"`{key}` is given twice in one place; keep one of them."
-        raise PlanError(source, [Problem(mark.line + 1, key, says)]) from error
-    except MarkedYAMLError as error:
-        marked = error.problem_mark or error.context_mark
-        line = marked.line + 1 if marked is not None else 1
-        raise PlanError(source, [Problem(line, "", _unreadable(text, line, error.problem or "no YAML"))]) from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        line = text[: getattr(error, "position", 0)].count("\n") + 1
-        what = getattr(error, "reason", None) or str(error).splitlines()[0]
-        raise PlanError(source, [Problem(line, "", f"this is not YAML: {what}.")]) from error
-    lines: dict[Place, int] = {(): 1}
-    left = [_MOST_VALUES]
-    return _plain(node, (), lines, source, left), lines
-
-
-def _unreadable(text: str, line: int, problem: str) -> str:
-    written = text.splitlines()[line - 1] if line <= len(text.splitlines()) else ""
-    if "\t" in written[: len(written) - len(written.lstrip())]:
-        return "the line begins with a tab; YAML is indented with spaces."
-    return f"this is not YAML: {problem}; found {written.strip()[:60]!r}."
-
-
-def _plain(given: Any, place: Place, lines: dict[Place, int], source: str, left: list[int]) -> Any:
-    """Plain values of a YAML node; `lines` gets the line of every part."""
-    node: Any = given  # ruamel's own kinds of list and mapping know their lines
-    left[0] -= 1
-    if left[0] < 0 or len(place) > 30:
-        raise PlanError(
-            source, [Problem(lines.get(place[:1], 1), "", "the plan is nested or repeated beyond reading.")]
-        )
-    if isinstance(node, dict):
-        made = {}
-        for key in node:
-            inner = (*place, key if isinstance(key, str) else str(key))
-            lines[inner] = given.lc.key(key)[0] + 1 if key in given.lc.data else lines.get(place, 1)
-            if not isinstance(key, str):
-                says = f"a name is to be text; found {key!r}. Write it in quotes."
-                raise PlanError(source, [Problem(lines[inner], dotted(inner), says)])
-            made[key] = _plain(node[key], inner, lines, source, left)
-        return made
-    if isinstance(node, list):
-        for position in range(len(node)):
-            lines[*place, position] = given.lc.item(position)[0] + 1
-        return [_plain(item, (*place, position), lines, source, left) for position, item in enumerate(node)]
-    if isinstance(node, bool) or node is None or isinstance(node, date | datetime):
-        return node
-    for kind in (str, int, float):
-        if isinstance(node, kind):
-            return kind(node)
-    return str(getattr(node, "value", node))
 
 
 def _plainly(value: Any) -> str:
@@ -219,54 +147,86 @@ def _plainly(value: Any) -> str:
 
 
 def _problems(error: ValidationError, loaded: Any, lines: dict[Place, int]) -> list[Problem]:
-    found = [(_place(entry["loc"]), entry) for entry in error.errors(include_url=False)]
+    found = [(entry["loc"], entry) for entry in error.errors(include_url=False)]
     # A misspelt word is one mistake: that the right one is missing need not be told as well.
     meant = {
-        (*place[:-1], _meant(str(place[-1]), _words(place[:-1])))
-        for place, entry in found
+        (*location[:-1], _meant(str(location[-1]), _words(location[:-1])))
+        for location, entry in found
         if entry["type"] == "extra_forbidden"
     }
     return [
-        Problem(_line(lines, place), dotted(place), _says(entry, place, loaded))
-        for place, entry in found
-        if entry["type"] != "missing" or place not in meant
+        Problem(_line(lines, _place(location)), dotted(_place(location)), _says(entry, location, loaded))
+        for location, entry in found
+        if entry["type"] != "missing" or location not in meant
     ]
 
 
-def _says(found: Any, place: Place, loaded: Any) -> str:
+_WANTED = {
+    "string_type": "text", "string_too_short": "some text", "string_pattern_mismatch": "some text",
+    "string_too_long": "shorter text", "int_type": "a whole number", "int_from_float": "a whole number",
+    "float_type": "a number", "bool_type": "true or false", "tuple_type": "a list, as [a, b]",
+    "list_type": "a list, as [a, b]", "too_short": "at least one", "finite_number": "a number",
+    "date_type": "a date, as 2026-05-01", "date_parsing": "a date, as 2026-05-01",
+    "date_from_datetime_parsing": "a date, as 2026-05-01", "date_from_datetime_inexact": "a date without a time",
+}  # fmt: skip
+_PARTS = {"dict_type", "model_type", "model_attributes_type"}
+_LIMITS = {
+    "greater_than_equal": ("ge", "at least"),
+    "less_than_equal": ("le", "at most"),
+    "greater_than": ("gt", "more than"),
+}
+
+
+def _says(found: Any, location: Place, loaded: Any) -> str:
     kind, context = found["type"], found.get("ctx", {})
+    place = _place(location)
     name = f"`{dotted(place)}`" if place else "the plan"
-    value = _shown(_value(loaded, place))
     if kind == "extra_forbidden":
-        within = f"`{dotted(place[:-1])}`" if len(place) > 1 else "a plan"
-        return f"there is no `{place[-1]}` in {within}. {_allowed(str(place[-1]), _words(place[:-1]))}"
+        return _unknown(location)
     if kind == "missing":
         within = f"`{dotted(place[:-1])}`" if len(place) > 1 else "the plan"
-        return f"{within} needs `{place[-1]}`{_described(place)}."
+        return f"{within} needs `{place[-1]}`{_described(location)}."
+    given = _value(loaded, place)
+    value = _shown(given)
+    if location[-1:] == ("[key]",):
+        return f"a name in `{dotted(place[:-1])}` {found['msg']}; found {str(place[-1])!r}."
     if kind == "literal_error":
         words = [word.strip().strip("'") for word in context["expected"].replace(" or ", ", ").split(",")]
-        hint = _hint(str(_value(loaded, place)), words)
+        hint = _in_quotes(given, words) or _hint(str(given), words)
         return f"{name} is to be one of {', '.join(words)}; found {value}. {hint}".strip()
-    wanted = {
-        "string_type": "text", "string_too_short": "some text", "string_too_long": "shorter text",
-        "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
-        "bool_type": "true or false", "dict_type": "a list of `name: value`", "model_type": "a list of `name: value`",
-        "model_attributes_type": "a list of `name: value`", "tuple_type": "a list, as [a, b]",
-        "list_type": "a list, as [a, b]", "too_short": "at least one", "finite_number": "a number",
-        "date_type": "a date, as 2026-05-01", "date_parsing": "a date, as 2026-05-01",
-        "date_from_datetime_parsing": "a date, as 2026-05-01", "date_from_datetime_inexact": "a date without a time",
-    }.get(kind)  # fmt: skip
-    limits = {
-        "greater_than_equal": ("ge", "at least"),
-        "less_than_equal": ("le", "at most"),
-        "greater_than": ("gt", "more than"),
-    }
-    if wanted is None and kind in limits:
-        key, word = limits[kind]
+    wanted = _WANTED.get(kind)
+    if kind in _PARTS:
+        words = _words(location)
+        wanted = "a list of `name: value`" + (f", with names of: {', '.join(words)}" if words else "")
+    if kind in _LIMITS:
+        key, word = _LIMITS[kind]
         wanted = f"{word} {context[key]:g}"
+    hint = ""
+    if kind == "float_type" and isinstance(given, str) and re.fullmatch(r"-?\d+,\d+", given):
+        hint = f" Decimals have a point: {given.replace(',', '.')}."
+    if kind in {"string_type", "text"} and isinstance(given, int | float) and not isinstance(given, bool):
+        hint = " It was read as a number; write it in quotes if it is meant."
     if wanted is not None:
-        return f"{name} is to be {wanted}; found {value}."
-    return f"{name} {found['msg']}." if kind == "whole" else f"{name} {found['msg']}; found {value}."
+        return f"{name} is to be {wanted}; found {value}.{hint}"
+    return f"{name} {found['msg']}." if kind == "whole" else f"{name} {found['msg']}; found {value}.{hint}"
+
+
+def _unknown(location: Place) -> str:
+    """A word that is none, with those that are."""
+    place, around = _place(location), _place(location[:-1])
+    within = f"`{dotted(around)}`" if around else "a plan"
+    said = f"there is no `{place[-1]}` in {within}."
+    marked = str(location[-2]) if len(location) > 1 else ""
+    if marked.startswith("=") and _words((*location[:-2], f"={place[-1]}")):  # a word of another kind of item
+        return f"{said} Write it as an item of its own, beside the one of `{marked[1:]}`."
+    return f"{said} {_allowed(str(place[-1]), _words(location[:-1]))}"
+
+
+def _in_quotes(given: Any, words: list[str]) -> str:
+    """What to do where the right word was written as text, or the other way round."""
+    if str(given) not in words:
+        return ""
+    return "It was read as text; write it without quotes." if isinstance(given, str) else "Write it in quotes."
 
 
 def _hint(asked: str, words: list[str]) -> str:
@@ -306,7 +266,7 @@ def _place(location: tuple[str | int, ...]) -> Place:
 
 
 def _words(place: Place) -> list[str]:
-    """What may be said at a place."""
+    """What may be said at a place, which may tell which kind of item was read."""
     around = _section(place)
     return [field.alias or name for name, field in around.model_fields.items()] if around else []
 
@@ -327,7 +287,10 @@ def _section(place: Place) -> type[BaseModel] | None:
     """The class of the part at a place."""
     kinds: list[Any] = [Plan]
     for part in place:
-        kinds = [inner for kind in kinds for inner in _inner(kind, part)]
+        if isinstance(part, str) and part.startswith("="):
+            kinds = [kind for kind in kinds if part[1:] in getattr(kind, "model_fields", ())]
+        else:
+            kinds = [inner for kind in kinds for inner in _inner(kind, part)]
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 

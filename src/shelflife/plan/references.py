@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from shelflife.errors import nearest
-from shelflife.plan.spec import LOSSES, REGRESSION, UNBOUNDED, Bound, FairnessGate, MetricGate, Plan
-from shelflife.plan.words import Place, dotted
+from shelflife.plan.spec import LOSSES, REGRESSION, UNBOUNDED, Bound, FairnessGate, Gate, MetricGate, Plan
+from shelflife.plan.words import Place, dotted, written
+
+# What rows of each kind are made of, besides inputs and scores by their names; see `shelflife.observe.shapes`.
+COLUMNS = {
+    "predictions": ("id", "time", "version", "prediction", "score", "inputs"),
+    "outcomes": ("id", "time", "outcome"),
+    "feedback": ("id", "time", "prediction_id", "what", "value", "by", "text"),
+    "kpis": ("id", "time", "kpi", "value", "rows"),
+}
+SHORTEST_BUCKET = timedelta(minutes=1)
+_QUERIES = frozenset({"select", "with", "values", "table", "from"})  # what can stand in the FROM of another
 
 
 def contradictions(plan: Plan) -> Iterator[tuple[Place, str]]:
     """Every contradiction, with its place in the plan."""
     yield from _people(plan)
     yield from _columns(plan)
+    yield from _pulls(plan)
     yield from _limits(plan)
-    yield from _twice(("objective", "kpis"), [kpi.name for kpi in plan.objective.kpis])
+    yield from _repeated(plan)
+
+
+def own_columns(plan: Plan) -> tuple[str, ...]:
+    """What rows of predictions are made of besides inputs; a score only where the model has one."""
+    return tuple(name for name in COLUMNS["predictions"] if name != "score" or plan.model.score)
 
 
 def owners(plan: Plan) -> Iterator[tuple[Place, str]]:
@@ -76,12 +94,72 @@ def _columns(plan: Plan) -> Iterator[tuple[Place, str]]:
                 f"`{dotted(place)}` is to be a category or a boolean input; {name!r} is {inputs[name]}, and has no"
                 " groups to compare.",
             )
-    yield from _twice(("model", "segments"), plan.model.segments)
+    for name in inputs:
+        if name in own_columns(plan):
+            yield (
+                ("model", "inputs", name),
+                f"`model.inputs` names {name!r}, which is the row's own {name}: call the input otherwise.",
+            )
     if plan.model.prediction in inputs:
         yield ("model", "prediction"), f"`model.prediction` is to be no input; found {plan.model.prediction!r}."
+    if plan.model.outcome is not None and plan.model.outcome.name in inputs:
+        yield (
+            ("model", "outcome", "name"),
+            f"`model.outcome.name` is to be no input, which would tell the answer; found {plan.model.outcome.name!r}.",
+        )
+
+
+def _pulls(plan: Plan) -> Iterator[tuple[Place, str]]:
+    for feed, pull in [(name, feed.pull) for name, feed in plan.feeds.items() if feed.pull is not None]:
+        place = ("feeds", feed, "pull")
+        ours = list(COLUMNS[pull.rows])
+        if pull.rows == "predictions":
+            ours = [*own_columns(plan), *plan.model.inputs, *plan.model.score]
+        for name in pull.columns:
+            if name not in ours:
+                yield (
+                    (*place, "columns", name),
+                    f"`{dotted((*place, 'columns'))}` has our words on the left: {pull.rows} have no {name!r}."
+                    f" {nearest(name, ours)}",
+                )
+        said = re.sub(r"--[^\n]*|/\*.*?\*/", "", pull.query or "", flags=re.DOTALL)
+        first = re.search(r"\w+", said)
+        if pull.query is not None and (first is None or first[0].lower() not in _QUERIES):
+            found = first[0] if first else pull.query.strip()
+            yield (
+                (*place, "query"),
+                f"`{dotted((*place, 'query'))}` is to be a SELECT, which only reads; found {found!r}.",
+            )
+
+
+def _repeated(plan: Plan) -> Iterator[tuple[Place, str]]:
+    yield from _twice(("objective", "kpis"), [kpi.name for kpi in plan.objective.kpis])
+    for name in ("segments", "private", "score"):
+        yield from _twice(("model", name), getattr(plan.model, name))
+    for position, brief in enumerate(plan.brief):
+        yield from _twice(("brief", position, "on"), brief.on)
+    for source, knowledge in plan.knowledge.items():
+        if knowledge.facts is not None:
+            yield from _twice(("knowledge", source, "facts", "must_mention"), knowledge.facts.must_mention)
+    if plan.renew is not None:
+        # Of triggers with a value one of each kind has a meaning; of gates, all that differ.
+        when = [item if isinstance(item, str) else next(iter(type(item).model_fields)) for item in plan.renew.when]
+        yield from _twice(("renew", "when"), when)
+        yield from _twice(("renew", "gates"), [_gate(gate) for gate in plan.renew.gates])
+
+
+def _gate(gate: Gate) -> str:
+    if isinstance(gate, str):
+        return gate
+    return ", ".join(f"{name}: {value}" for name, value in gate.model_dump(mode="json", exclude_none=True).items())
 
 
 def _limits(plan: Plan) -> Iterator[tuple[Place, str]]:
+    if plan.watch.bucket < SHORTEST_BUCKET:
+        yield (
+            ("watch", "bucket"),
+            f"`watch.bucket` is to be at least {written(SHORTEST_BUCKET)}; found {written(plan.watch.bucket)}.",
+        )
     bounds: list[tuple[Place, str, Bound]] = []
     if plan.watch.performance is not None:
         bounds.append((("watch", "performance"), plan.watch.performance.metric, plan.watch.performance))
@@ -151,5 +229,5 @@ def _twice(place: Place, names: Iterable[str]) -> Iterator[tuple[Place, str]]:
 
 
 def _near(name: str, words: Iterable[str]) -> str:
-    known = sorted(words)
+    known = sorted(set(words))
     return nearest(name, known) if known else "There is nobody in `people` yet."

@@ -48,6 +48,8 @@ Occasion = Literal[
 
 # Of these less is better; of all others more is.
 LOSSES = frozenset({"log_loss", "brier", "calibration_error", "mae", "rmse"})
+# These are of the score and not of the answer alone.
+SCORED = frozenset({"roc_auc", "average_precision", "log_loss", "brier", "calibration_error"})
 UNBOUNDED = frozenset({"log_loss", "mae", "rmse", "r2"})
 REGRESSION = frozenset({"mae", "rmse", "r2"})
 
@@ -201,7 +203,9 @@ class Facts(Section):
 
     source: Line = Field(description="The table.")
     key: Column = Field(description="The column that names what a row is about.")
-    must_mention: tuple[Column, ...] = Field(description="Columns whose values have to be found in the documents.")
+    must_mention: tuple[Column, ...] = Field(
+        min_length=1, description="Columns whose values have to be found in the documents."
+    )
 
 
 class Knowledge(Section):
@@ -262,7 +266,7 @@ class Adoption(Section):
 class Watch(Section):
     """What is watched, in which slices of time, with which budget of false alarms."""
 
-    bucket: Duration = Field(description="The slice of time: 1h, 1d or 1w.")
+    bucket: Duration = Field(description="The slice of time, at least 1m; mostly 1h, 1d or 1w.")
     season: Season = Field(
         "none", description="What a bucket is compared with: the same phase of the day, week or year."
     )

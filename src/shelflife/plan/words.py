@@ -120,7 +120,7 @@ _name = _matching(_NAME, "a name of small letters, digits, - and _, at most 63",
 Name = Annotated[str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"})]
 """What is referred to, stands in addresses and names folders."""
 
-_LINE = Field(min_length=1, max_length=2000)
+_LINE = Field(min_length=1, max_length=2000, pattern=r"\S")
 
 Line = Annotated[str, _LINE]
 """Words for people."""

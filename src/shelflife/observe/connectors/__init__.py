@@ -55,10 +55,8 @@ def connector(pull: Pull) -> Connector:
         return Table(_filled(pull.table))
     found = {point.name: point for point in entry_points(group=GROUP)}
     if pull.connector not in found:
-        known = f"Installed are {', '.join(sorted(found))}." if found else "No package brings any."
-        raise BadInput(
-            f"There is no connector {pull.connector!r}. {known} {nearest(str(pull.connector), found)}".strip()
-        )
+        known = nearest(str(pull.connector), sorted(found)) if found else "No installed package brings any."
+        raise BadInput(f"There is no connector {pull.connector!r}. {known}")
     made: Connector = found[pull.connector].load()({name: _filled(value) for name, value in pull.options.items()})
     return made
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
-from sqlalchemy import create_engine, text
+from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -30,7 +32,7 @@ class Sql:
 
     def __init__(self, url: str, query: str) -> None:
         try:
-            self._engine = create_engine(url, poolclass=NullPool)
+            self._engine = create_engine(_only_read(make_url(url)), poolclass=NullPool)
         except (SQLAlchemyError, ImportError, ValueError) as error:
             raise BadInput(
                 f"The feed's `sql` is to be an SQLAlchemy URL whose driver is installed: {error}."
@@ -53,6 +55,17 @@ class Sql:
         except SQLAlchemyError as error:
             said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             raise BadInput(f"The feed's query cannot be run at {self._engine.url!r}: {said}.") from error
+
+
+def _only_read(url: URL) -> URL:
+    """The address by which a SQLite file is read and not made where it is missing; any other as it is."""
+    file = url.database
+    if url.get_backend_name() != "sqlite" or not file or file == ":memory:" or file.startswith("file:"):
+        return url
+    if not Path(file).is_file():
+        raise BadInput(f"There is no SQLite file {file!r}, which the feed's `sql` names (from {Path.cwd()}).")
+    path = quote(str(Path(file).resolve()))
+    return url.set(database=f"file:{path}", query={**url.query, "mode": "ro", "uri": "true"})
 
 
 def _column(values: Sequence[Any]) -> pa.Array:
