@@ -137,6 +137,9 @@ class Model(Section):
     outcome: Outcome | None = Field(None, description="The truth, when it is known.")
     segments: tuple[Column, ...] = Field((), description="Inputs by whose values performance is also watched apart.")
     private: tuple[Column, ...] = Field((), description="Inputs that are kept only as digests.")
+    pickle: tuple[Line, ...] = Field(
+        (), description="Registered models that may be loaded though they are pickles, which run what they hold."
+    )
 
 
 class Rows(Bound):
