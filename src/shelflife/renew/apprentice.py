@@ -111,27 +111,54 @@ def outcomes(column: pa.ChunkedArray, task: str) -> np.ndarray:
 def save(model: Any, folder: Path, order: Mapping[str, Any]) -> dict[str, Any]:
     """Save a model as an MLflow model directory: as skops, or as a pickle where that is not possible and allowed."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    from mlflow import sklearn
     from skops import io
 
+    written, held = b"", []
     try:
-        held = io.get_untrusted_types(data=io.dumps(model))
-        strange = models.strange(held)
-        says = f"it holds {', '.join(strange[:5])}" if strange else ""
+        written = io.dumps(model)
+        held = io.get_untrusted_types(data=written)
+        says = f"it holds {', '.join(strange[:5])}" if (strange := models.strange(held)) else ""
     except Exception as error:  # noqa: BLE001 - whatever skops cannot write
-        held, says = [], f"skops says: {str(error)[:200]}"
-    form = "cloudpickle" if says else "skops"
+        says = f"skops says: {str(error)[:200]}"
     if says and not order["pickle"]:
         raise TrainerFailed(
             f"The model of trainer {order['train']} cannot be saved as skops: {says}. Return one made of scikit-learn's"
             f" and skrub's parts, or allow a pickle: `model.pickle: [{order['name']}]`."
         )
     needs = _needs(model, held)
-    sklearn.save_model(
-        model, str(folder), serialization_format=form, pip_requirements=needs,
-        skops_trusted_types=held if form == "skops" else None, signature=signature(order["kinds"], order["task"]),
+    asks = signature(order["kinds"], order["task"])
+    if says:
+        from mlflow import sklearn
+
+        sklearn.save_model(
+            model, str(folder), serialization_format="cloudpickle", pip_requirements=needs, signature=asks
+        )
+    else:
+        _save_skops(written, folder, asks, needs, held)
+    return {"format": "pickle" if says else "skops", "requirements": needs}
+
+
+def _save_skops(written: bytes, folder: Path, asks: Any, needs: Sequence[str], held: Sequence[str]) -> None:
+    """What ``mlflow.sklearn.save_model`` writes, without the half second in which it looks at all that is installed."""
+    import sklearn
+    from mlflow import pyfunc
+    from mlflow.models import Model
+
+    file = "model.skops"
+    folder.mkdir()
+    (folder / file).write_bytes(written)
+    (folder / "requirements.txt").write_text("\n".join([*needs, ""]), encoding="utf-8")
+    python = f"python: {sys.version.split()[0]}\ndependencies:\n- -r requirements.txt\n"
+    (folder / "python_env.yaml").write_text(python, encoding="utf-8")
+    made = Model(signature=asks)
+    pyfunc.add_to_model(
+        made, loader_module="mlflow.sklearn", model_path=file, python_env="python_env.yaml", predict_fn="predict"
+    )
+    made.add_flavor(
+        "sklearn", pickled_model=file, sklearn_version=sklearn.__version__, serialization_format="skops", code=None,
+        skops_trusted_types=list(held),
     )  # fmt: skip
-    return {"format": "skops" if form == "skops" else "pickle", "requirements": needs}
+    made.save(str(folder / "MLmodel"))
 
 
 def signature(kinds: Mapping[str, str], task: str) -> Any:
