@@ -271,6 +271,56 @@ class FindingResolved(Event):
     reason: str
 
 
+@dataclass(frozen=True)
+class VersionRegistered(Event):
+    """A version of a model was registered: in MLflow as this model and number, of an artifact with this digest."""
+
+    kind: ClassVar[str] = "version.registered"
+    system: str
+    version: int
+    model: str
+    registered: str
+    digest: str
+    plan: int
+    snapshot: str | None
+    because: str
+
+
+@dataclass(frozen=True)
+class PointerMoved(Event):
+    """Another version is champion or challenger (before: None for none)."""
+
+    kind: ClassVar[str] = "pointer.moved"
+    system: str
+    alias: str
+    before: int | None
+    version: int
+    because: str
+
+
+@dataclass(frozen=True)
+class PointerClosed(Event):
+    """No version is champion or challenger any more."""
+
+    kind: ClassVar[str] = "pointer.closed"
+    system: str
+    alias: str
+    before: int
+    because: str
+
+
+@dataclass(frozen=True)
+class AliasMoved(Event):
+    """Somebody else moved an alias in MLflow: it was kept at one version there, and is found at another."""
+
+    kind: ClassVar[str] = "alias.moved"
+    system: str
+    model: str
+    alias: str
+    kept: str | None
+    found: str | None
+
+
 def kinds() -> dict[str, type[Event]]:
     """Every event by its name."""
     return {event.kind: event for event in Event.__subclasses__()}

@@ -19,7 +19,6 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from shelflife.detect.betting import bets
-from shelflife.durations import parse
 from shelflife.models import Answers
 from shelflife.plan.spec import (
     LOSSES,
@@ -32,7 +31,7 @@ from shelflife.plan.spec import (
     Plan,
     SizeGate,
 )  # fmt: skip
-from shelflife.renew.measures import losses, measure
+from shelflife.renew.measures import figure, losses
 
 Floats = NDArray[np.float64]
 State = Literal["pass", "fail", "unknown"]
@@ -199,7 +198,7 @@ def _not_worse(gate: MetricGate, asked: str, held: Held, level: float) -> Verdic
         return Verdict(asked, "unknown", "There is no champion to compare with; give an absolute limit as well.")
     if rows < FEWEST:
         return Verdict(asked, "unknown", f"{rows} rows are too few to tell; {FEWEST} are the fewest.", {"rows": rows})
-    ours, theirs = measure(gate.metric, held.truth, held.challenger), measure(gate.metric, held.truth, held.champion)
+    ours, theirs = figure(gate.metric, held.truth, held.challenger), figure(gate.metric, held.truth, held.champion)
     evidence: dict[str, Any] = {"rows": rows, "challenger": ours, "champion": theirs, "margin": gate.not_worse_by}
     if ours is None or theirs is None:
         return Verdict(asked, "unknown", f"{gate.metric} cannot be computed of these rows.", evidence)
@@ -225,7 +224,7 @@ def _compared(metric: str, held: Held, margin: float, level: float) -> tuple[Sta
     def worse(rows: Any) -> float:
         some = held.where(rows)
         assert some.champion is not None
-        found = measure(metric, some.truth, some.challenger), measure(metric, some.truth, some.champion)
+        found = figure(metric, some.truth, some.challenger), figure(metric, some.truth, some.champion)
         return math.nan if None in found else sign * (found[0] - found[1])  # type: ignore[operator]
 
     low, high = _interval(worse, len(held.truth), level)
@@ -272,13 +271,13 @@ def log_evidence(values: Floats, limit: float) -> float:
 
 def _floor(gate: MetricGate, asked: str, held: Held, level: float) -> Verdict:
     rows = len(held.truth)
-    found = measure(gate.metric, held.truth, held.challenger) if rows >= FEWEST else None
+    found = figure(gate.metric, held.truth, held.challenger) if rows >= FEWEST else None
     evidence: dict[str, Any] = {"rows": rows, "challenger": found}
     if found is None:
         return Verdict(asked, "unknown", f"{rows} rows are too few to tell; {FEWEST} are the fewest.", evidence)
 
     def of(rows: Any) -> float:
-        value = measure(gate.metric, held.truth[rows], _where(held.challenger, rows))
+        value = figure(gate.metric, held.truth[rows], _where(held.challenger, rows))
         return math.nan if value is None else value
 
     low, high = _interval(of, rows, level)
@@ -351,9 +350,9 @@ def _of_fairness(gate: FairnessGate, held: Held) -> Verdict:
     found = {}
     for value in sorted(set(values.tolist()), key=str) if values is not None else []:
         some = held.where(values == value)
-        figure = measure(gate.metric, some.truth, some.challenger)
-        if len(some.truth) >= FEWEST and figure is not None:
-            found[value] = figure
+        share = figure(gate.metric, some.truth, some.challenger)
+        if len(some.truth) >= FEWEST and share is not None:
+            found[value] = share
     if len(found) < 2:
         return Verdict(asked, "unknown", f"{gate.fairness!r} has no two values of {FEWEST} rows each.")
     best, worst = max(found, key=found.__getitem__), min(found, key=found.__getitem__)
@@ -362,7 +361,7 @@ def _of_fairness(gate: FairnessGate, held: Held) -> Verdict:
         assert values is not None
         picked = values[rows]
         ends = [
-            measure(gate.metric, held.truth[rows[picked == one]], _where(held.challenger, rows[picked == one]))
+            figure(gate.metric, held.truth[rows[picked == one]], _where(held.challenger, rows[picked == one]))
             for one in (best, worst)
         ]
         return math.nan if None in ends else ends[0] - ends[1]  # type: ignore[operator]
@@ -398,14 +397,13 @@ def _calibrated(held: Held, facts: Facts) -> Verdict:
         return Verdict(asked, "unknown", "There are no probabilities, or too few rows.")
     right = held.challenger.predictions == held.truth
     promised = shares.max(axis=1)
-    # What is promised of a row is its chance; the sum over rows is known to vary by this.
-    deviation = float((right - promised).sum() / math.sqrt(max(float((promised * (1 - promised)).sum()), 1e-12)))
     low, high = stats.binomtest(int(right.sum()), len(right)).proportion_ci(1 - 2 * LEVEL, method="exact")
     mean = float(promised.mean())
-    off = mean - high if mean > high else low - mean if mean < low else 0.0
-    state: State = "pass" if abs(float(right.mean()) - mean) <= _OFF else "fail" if off > _OFF else "unknown"
+    off = max(mean - high, low - mean)  # at least so far
+    far = max(mean - low, high - mean)  # at most so far
+    state: State = "pass" if far <= _OFF else "fail" if off > _OFF else "unknown"
     says = f"It says {_percent(mean)} and is right {_percent(float(right.mean()))} of the time."
-    return Verdict(asked, state, says, {"promised": mean, "right": float(right.mean()), "deviation": deviation})
+    return Verdict(asked, state, says, {"promised": mean, "right": float(right.mean()), "low": low, "high": high})
 
 
 _OFF = 0.05  # by which the mean chance may differ from how often it is right

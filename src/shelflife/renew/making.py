@@ -19,7 +19,7 @@ from shelflife.plan import Plan
 from shelflife.plan.spec import LOSSES, Renew
 from shelflife.renew import registry, training
 from shelflife.renew.gates import FEWEST, Held
-from shelflife.renew.measures import measure, segments
+from shelflife.renew.measures import figure, of_table
 from shelflife.renew.run import BY, Going, Outcome
 
 _APART = timedelta(weeks=2)
@@ -98,9 +98,9 @@ def choose(going: Going) -> Outcome:
     found = {}
     trained = [one for name, one in going.before.items() if name.startswith("train ") and "folder" in one]
     for one in trained:
-        figure = measure(metric, truth(going), asked(going, one["folder"]))
-        if figure is not None:
-            found[one["window"]] = figure
+        value = figure(metric, truth(going), asked(going, one["folder"]))
+        if value is not None:
+            found[one["window"]] = value
     if not found:
         return Outcome("No challenger answers the rows kept apart.", ends="failed")
     sign = -1.0 if metric in LOSSES else 1.0
@@ -108,7 +108,7 @@ def choose(going: Going) -> Outcome:
     evidence: dict[str, Any] = {"metric": metric, "windows": found, "window": best, "rivals": len(found)}
     champion = champion_answers(going)
     if champion is not None:
-        theirs = measure(metric, truth(going), champion)
+        theirs = figure(metric, truth(going), champion)
         evidence["champion"] = theirs
         better = renew.challenger.better_by if renew.challenger is not None else 0.0
         gain = sign * (found[best] - theirs) if theirs is not None else float("inf")
@@ -152,12 +152,13 @@ def _worth(going: Going, gain: float) -> str | None:
 
 def _registered(going: Going, made: dict[str, Any], chosen: dict[str, Any]) -> registry.Version:
     plan, rooms = going.written.plan, going.rooms
-    answers, true = asked(going, made["folder"]), truth(going)
-    values = {name: columns(going, name) for name in plan.model.segments}
+    _, apart = going.parts
+    measured = of_table(
+        asked(going, made["folder"]), apart, task=plan.model.task, names=[chosen["metric"]], by=plan.model.segments
+    )  # fmt: skip
     record = {
         **made["record"], "window": made["window"], "cut": going.before["snapshot"]["cut"],
-        "metrics": {chosen["metric"]: chosen["windows"][made["window"]]},
-        "segments": segments(chosen["metric"], true, answers, values), "renewal": going.renewal.number,
+        "metrics": measured.to_dict(), "renewal": going.renewal.number,
     }  # fmt: skip
     because = "; ".join(one.says for one in going.renewal.reasons)
     return registry.register(

@@ -1,141 +1,201 @@
-"""How good answers are: each measure of a plan, of rows whose outcome is known."""
+"""Metrics of a version on given rows, by the plan's names: of all of them, and of each segment apart."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shelflife.models import Answers
+from shelflife.models import Answers, label
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Floats = NDArray[np.float64]
-_TINY = 1e-12
-_BINS = 10  # of calibration (Naeini et al. 2015)
+
+_LEAST = float(np.finfo(np.float64).eps)  # as scikit-learn clips probabilities
+_BINS = 10
+_FEWEST = 10  # rows of a segment that is measured apart
+_MOST = 100  # segments of a column, the largest first
 
 
-def measure(metric: str, truth: Any, answers: Answers) -> float | None:
-    """A measure of a plan by its name; None where these rows do not allow it.
+@dataclass(frozen=True)
+class Measured:
+    """Metrics by name.
 
-    Of two classes the later in order is the one that precision, recall and the like are about; of more classes they
-    are the mean over classes.
+    Attributes
+    ----------
+    rows
+        How many they are over.
+    overall
+        Of all rows; a metric that they do not allow is left out.
+    segments
+        By column, then by value.
+    """
+
+    rows: int
+    overall: dict[str, float]
+    segments: dict[str, dict[str, dict[str, float]]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for a record."""
+        return {"rows": self.rows, "overall": self.overall, "segments": self.segments}
+
+
+def measure(
+    answers: Answers, outcomes: Sequence[Any], *, task: str, names: Iterable[str],
+    segments: Mapping[str, Sequence[Any]] | None = None,
+) -> Measured:  # fmt: skip
+    """Metrics of answers against what turned out true.
 
     Parameters
     ----------
-    metric
-        As plans name it.
-    truth
-        Shape (rows,): texts of classes, or floats.
     answers
-        Of the same rows.
+        What a model says of the rows.
+    outcomes
+        One a row; rows without one are left out.
+    task
+        ``classification`` or ``regression``.
+    names
+        Metrics by the plan's names.
+    segments
+        Columns whose values are measured apart, where they have ten rows.
+
+    Examples
+    --------
+    >>> said = Answers(np.array(["a", "b", "b"], dtype=object))
+    >>> measure(said, ["a", "b", "a"], task="classification", names=["accuracy"]).overall
+    {'accuracy': 0.6666666666666666}
     """
-    if not len(truth):
-        return None
-    found = answers.predictions
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a class that is not among the rows: the answer is None or 0
-        try:
-            if found.dtype.kind == "f":
-                value = _REGRESSION[metric](truth, found)
-            elif metric in _HARD:
-                value = _of_classes(metric, truth, found)
-            else:
-                value = _of_chances(metric, truth, answers)
-        except (KeyError, ValueError):
-            return None
-    return float(value) if value is not None and np.isfinite(value) else None
+    known = np.array([value is not None and value == value for value in outcomes], dtype=bool)  # noqa: PLR0124 - NaN
+    wanted = list(dict.fromkeys(names))
+    if task == "regression":
+        true: Any = np.array([float(value) if ok else np.nan for value, ok in zip(outcomes, known, strict=True)])
+    else:
+        made = [label(value) if ok else "" for value, ok in zip(outcomes, known, strict=True)]
+        true = np.array(made, dtype=object)
+
+    def of(rows: NDArray[np.bool_]) -> dict[str, float]:
+        if task == "regression":
+            found = _regression(answers, true, rows)
+        else:
+            found = _classification(answers, true, rows, frozenset(wanted))
+        return {name: found[name] for name in wanted if name in found}
+
+    apart = {
+        column: {value: of(rows) for value, rows in _parts(values, known)}
+        for column, values in (segments or {}).items()
+    }
+    return Measured(int(known.sum()), of(known), apart)
+
+
+def figure(metric: str, truth: Any, answers: Answers) -> float | None:
+    """One metric of rows whose outcome is known; None where they do not allow it."""
+    task = "regression" if answers.predictions.dtype.kind == "f" else "classification"
+    found = measure(answers, truth, task=task, names=[metric]).overall.get(metric)
+    return None if found is None or not np.isfinite(found) else found
 
 
 def losses(metric: str, truth: Any, answers: Answers) -> Floats | None:
-    """What each row adds to a measure that is a mean over rows, shape (rows,), more being worse; None of others."""
+    """What each row adds to a metric that is a mean over rows, shape (rows,), more being worse; None of others."""
     found = answers.predictions
     if metric == "mae" and found.dtype.kind == "f":
         return np.abs(found - truth)
     if metric == "accuracy" and found.dtype.kind != "f":
         return np.asarray(found != truth, dtype=np.float64)
-    shares = _shares(truth, answers) if metric in {"log_loss", "brier"} else None
-    if shares is None:
+    if metric not in {"log_loss", "brier"} or answers.scores is None:
         return None
+    wanted = truth.astype(str)[:, None] == np.array(answers.classes)
     if metric == "log_loss":
-        return -np.log(np.clip(shares[0], _TINY, 1.0))
-    return _brier(*shares)
+        return np.asarray(-np.log(np.clip((answers.scores * wanted).sum(axis=1), _LEAST, 1 - _LEAST)))
+    brier = ((answers.scores - wanted) ** 2).sum(axis=1) + ~wanted.any(axis=1)
+    return np.asarray(brier / (2 if len(answers.classes) == 2 else 1))
 
 
-def segments(metric: str, truth: Any, answers: Answers, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """A measure and the number of rows of each value of some inputs."""
-    return {
-        name: {
-            str(value): {"rows": int(rows.sum()), metric: measure(metric, truth[rows], _where(answers, rows))}
-            for value, rows in ((value, column == value) for value in sorted(set(column.tolist()), key=str))
-        }
-        for name, column in values.items()
+def of_table(answers: Answers, rows: pa.Table, *, task: str, names: Iterable[str], by: Sequence[str]) -> Measured:
+    """The same of a table with ``outcome`` and the columns of the segments."""
+    segments = {name: rows[name].to_pylist() for name in by if name in rows.column_names}
+    return measure(answers, rows["outcome"].to_pylist(), task=task, names=names, segments=segments)
+
+
+def _parts(values: Sequence[Any], known: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.bool_]]]:
+    """The rows of each value, of the most frequent values."""
+    words = np.array(["" if value is None else label(value) for value in values], dtype=object)
+    found, counts = np.unique(words[known].astype(str), return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_MOST]
+    return [(str(found[i]), known & (words == found[i])) for i in order if found[i] and counts[i] >= _FEWEST]
+
+
+def _regression(answers: Answers, true: Floats, rows: NDArray[np.bool_]) -> dict[str, float]:
+    off = true[rows] - answers.predictions[rows]
+    if not len(off):
+        return {}
+    found = {"mae": float(np.abs(off).mean()), "rmse": float(np.sqrt((off**2).mean()))}
+    spread = float(((true[rows] - true[rows].mean()) ** 2).sum())
+    return found | ({"r2": float(1 - (off**2).sum() / spread)} if spread > 0 else {})
+
+
+def _classification(
+    answers: Answers, true: Any, rows: NDArray[np.bool_], names: frozenset[str]
+) -> dict[str, float]:  # fmt: skip
+    from sklearn import metrics
+
+    right, said = true[rows].astype(str), answers.predictions[rows].astype(str)
+    if not len(right):
+        return {}
+    macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
+    scores: dict[str, Any] = {
+        "accuracy": lambda: np.mean(right == said),
+        "balanced_accuracy": lambda: metrics.recall_score(right, said, labels=np.unique(right), **macro),
+        "precision": lambda: metrics.precision_score(right, said, **macro),
+        "recall": lambda: metrics.recall_score(right, said, **macro),
+        "f1": lambda: metrics.f1_score(right, said, **macro),
     }
+    # Each takes milliseconds, and a bootstrap asks a thousand times.
+    found = {name: scores[name]() for name in names if name in scores}
+    if answers.scores is not None and len(answers.classes) and found.keys() != names:
+        found |= _scored(answers.scores[rows], np.array(answers.classes), right)
+    return {name: float(value) for name, value in found.items()}
 
 
-def _of_classes(metric: str, truth: Any, found: Any) -> float:
+def _scored(scores: Floats, classes: Any, right: Any) -> dict[str, float]:
+    """Metrics of probabilities; those of ranking are the mean over classes, as of a profile with a score each.
+
+    A class that the model does not know has no chance at all, and every sure answer is wrong where it turns out.
+    """
     from sklearn import metrics
 
-    if metric == "accuracy":
-        return float(np.mean(found == truth))
-    if metric == "balanced_accuracy":
-        return float(metrics.balanced_accuracy_score(truth, found))
-    classes = sorted({*truth.tolist(), *found.tolist()})
-    named: dict[str, Any] = {"average": "macro"} if len(classes) > 2 else {"pos_label": classes[-1]}
-    return float(getattr(metrics, f"{metric}_score")(truth, found, zero_division=0, **named))
+    wanted = right[:, None] == classes
+    truth = (scores * wanted).sum(axis=1)
+    brier = ((scores - wanted) ** 2).sum(axis=1) + ~wanted.any(axis=1)
+    two = len(classes) == 2
+    found = {
+        "log_loss": float(-np.log(np.clip(truth, _LEAST, 1 - _LEAST)).mean()),
+        # Of two classes it is that of the one, as of a single score.
+        "brier": float(brier.mean() / (2 if two else 1)),
+        "calibration_error": _calibration(scores[:, 1], wanted[:, 1]) if two else _calibration(*_sure(scores, wanted)),
+    }
+    present = wanted.any(axis=0) & ~wanted.all(axis=0)
+    if present.all() and len(classes) > 1:
+        places = range(len(classes))
+        areas = [metrics.roc_auc_score(wanted[:, i], scores[:, i]) for i in places]
+        precise = [metrics.average_precision_score(wanted[:, i], scores[:, i]) for i in places]
+        found["roc_auc"] = float(np.mean(areas))
+        found["average_precision"] = float(precise[1] if two else np.mean(precise))
+    return found
 
 
-def _of_chances(metric: str, truth: Any, answers: Answers) -> float | None:
-    from sklearn import metrics
-
-    if metric in {"log_loss", "brier"}:
-        rows = losses(metric, truth, answers)
-        return None if rows is None else float(rows.mean())
-    shares = answers.scores
-    if shares is None:
-        return None
-    if metric == "calibration_error":
-        surest, right = shares.max(axis=1), answers.predictions == truth
-        bins = np.minimum((surest * _BINS).astype(int), _BINS - 1)
-        counts = np.bincount(bins, minlength=_BINS)
-        off = np.abs(np.bincount(bins, surest, _BINS) - np.bincount(bins, right, _BINS))
-        return float(off[counts > 0].sum() / len(truth))
-    if shares.shape[1] != 2 or len(set(truth.tolist())) != 2:
-        return None
-    positive = truth == answers.classes[1]
-    score = metrics.roc_auc_score if metric == "roc_auc" else metrics.average_precision_score
-    return float(score(positive, shares[:, 1]))
+def _sure(scores: Floats, wanted: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+    """The score of what was said, and whether it was right."""
+    said = scores.argmax(axis=1)[:, None]
+    return np.take_along_axis(scores, said, axis=1)[:, 0], np.take_along_axis(wanted, said, axis=1)[:, 0]
 
 
-def _shares(truth: Any, answers: Answers) -> tuple[Floats, Floats] | None:
-    """The chance that each row's outcome was given, and all chances; of a class that is not known it was none."""
-    if answers.scores is None:
-        return None
-    places = {word: place for place, word in enumerate(answers.classes)}
-    place = np.array([places.get(word, -1) for word in truth.tolist()])
-    own = np.where(place >= 0, answers.scores[np.arange(len(truth)), place], 0.0)
-    return own, answers.scores
-
-
-def _brier(own: Floats, shares: Floats) -> Floats:
-    """Squared differences to what turned out true, halved, so that two classes give the usual figure from 0 to 1."""
-    return np.asarray(((shares**2).sum(axis=1) - own**2 + (1 - own) ** 2) / 2)
-
-
-def _where(answers: Answers, rows: Any) -> Answers:
-    shares = None if answers.scores is None else answers.scores[rows]
-    return Answers(answers.predictions[rows], shares, answers.classes)
-
-
-def _r2(truth: Any, found: Any) -> float:
-    spread = float(((truth - truth.mean()) ** 2).sum())
-    return float("nan") if spread == 0 else 1 - float(((truth - found) ** 2).sum()) / spread
-
-
-_HARD = {"accuracy", "balanced_accuracy", "precision", "recall", "f1"}
-_REGRESSION: Mapping[str, Any] = {
-    "mae": lambda truth, found: np.abs(truth - found).mean(),
-    "rmse": lambda truth, found: np.sqrt(((truth - found) ** 2).mean()),
-    "r2": _r2,
-}
+def _calibration(chances: Floats, hits: NDArray[np.bool_]) -> float:
+    """Expected calibration error over ten equal bins (Naeini et al. 2015)."""
+    bins = np.minimum((chances * _BINS).astype(np.int64), _BINS - 1)
+    off = np.bincount(bins, weights=hits - chances, minlength=_BINS)
+    return float(np.abs(off).sum() / len(chances))

@@ -363,6 +363,16 @@ pointers = Table(  # written by shelflife.renew.registry: which version was what
     sqlite_autoincrement=True,
 )
 
+aliases = Table(  # written by shelflife.renew.registry: what each alias in MLflow was last set to, and found at since
+    "aliases",
+    metadata,
+    Column("system", ForeignKey("systems.name"), primary_key=True),
+    Column("alias", String(16), primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("kept", String(40)),
+    Column("found", String(40)),  # where somebody else moved it; empty where they removed it
+)
+
 routes = Table(  # written by shelflife.renew.rollout: who answers which share of requests; the newest revision counts
     "routes",
     metadata,

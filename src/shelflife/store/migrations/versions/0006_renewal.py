@@ -45,6 +45,16 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_renewals_system_number"), "renewals", ["system", "number"], unique=False)
     op.create_table(
+        "aliases",
+        sa.Column("system", sa.String(length=63), nullable=False),
+        sa.Column("alias", sa.String(length=16), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("kept", sa.String(length=40), nullable=True),
+        sa.Column("found", sa.String(length=40), nullable=True),
+        sa.ForeignKeyConstraint(["system"], ["systems.name"], name=op.f("fk_aliases_system_systems")),
+        sa.PrimaryKeyConstraint("system", "alias", name=op.f("pk_aliases")),
+    )
+    op.create_table(
         "routes",
         sa.Column("system", sa.String(length=63), nullable=False),
         sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False),
