@@ -114,7 +114,7 @@ class Durable:
             handle = self._handles.pop()
             try:
                 handle.get_result()
-            except Exception:  # noqa: BLE001 - as said above
+            except Exception:
                 logging.getLogger("shelflife.durable").debug("a leg was stopped", exc_info=True)
 
     def legs(self) -> list[Leg]:

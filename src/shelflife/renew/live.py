@@ -159,7 +159,9 @@ def seen(tables: Tables, plan: Plan, *, version: int, beside: int, since: dateti
             connection.register("told", told)
             found = connection.execute(_OVERRIDES, {"ours": ours, "theirs": theirs}).fetchall()
             overrides = differences([(own, float(said)) for own, said in found])
-    return Live(names.count(ours), names.count(theirs), _crashed(tables, plan, ours, since), errors, overrides, latencies)
+    return Live(
+        names.count(ours), names.count(theirs), _crashed(tables, plan, ours, since), errors, overrides, latencies
+    )
 
 
 _OUTCOMES = """

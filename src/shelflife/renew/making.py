@@ -16,7 +16,7 @@ from shelflife import models
 from shelflife.durations import parse
 from shelflife.models import Answers
 from shelflife.plan import Plan
-from shelflife.plan.spec import LOSSES, Renew
+from shelflife.plan.spec import LOSSES
 from shelflife.renew import registry, training
 from shelflife.renew.gates import FEWEST, Held
 from shelflife.renew.measures import figure, of_table
@@ -80,7 +80,7 @@ def train(going: Going) -> Outcome:
 
 def job(going: Going, rows: pa.Table, place: str) -> training.Job:
     """A training of this renewal, within the limits of the plan."""
-    limits = going.written.plan.renew.limits if going.written.plan.renew is not None else None
+    limits = going.renew.limits
     given: dict[str, Any] = {}
     if limits is not None and limits.time is not None:
         given["seconds"] = limits.time.total_seconds()
@@ -93,7 +93,7 @@ def job(going: Going, rows: pa.Table, place: str) -> training.Job:
 
 def choose(going: Going) -> Outcome:
     """Register the challenger that does best on the rows kept apart, where it does better than the champion."""
-    plan, renew = going.written.plan, going.written.plan.renew or Renew()
+    plan, renew = going.written.plan, going.renew
     metric = deciding(plan)
     found = {}
     trained = [one for name, one in going.before.items() if name.startswith("train ") and "folder" in one]
@@ -232,7 +232,9 @@ def held(going: Going, challenger: Answers, rivals: int) -> Held:
     else:
         words = Counter(learnt["outcome"].to_pylist())
         usual = np.full(len(true), words.most_common(1)[0][0], dtype=object)
-    return Held(true, challenger, champion_answers(going), usual, {name: columns(going, name) for name in names}, rivals)
+    return Held(
+        true, challenger, champion_answers(going), usual, {name: columns(going, name) for name in names}, rivals
+    )
 
 
 def _asked_for(plan: Plan) -> set[str]:
@@ -242,6 +244,7 @@ def _asked_for(plan: Plan) -> set[str]:
 
 
 def window(going: Going, back: str) -> pa.Table:
+    """The rows of a window that ends where those kept apart begin."""
     learnt, _ = going.parts
     if back == "all":
         return learnt

@@ -103,7 +103,7 @@ def losses(metric: str, truth: Any, answers: Answers) -> Floats | None:
     """What each row adds to a metric that is a mean over rows, shape (rows,), more being worse; None of others."""
     found = answers.predictions
     if metric == "mae" and found.dtype.kind == "f":
-        return np.abs(found - truth)
+        return np.asarray(np.abs(found - truth), dtype=np.float64)
     if metric == "accuracy" and found.dtype.kind != "f":
         return np.asarray(found != truth, dtype=np.float64)
     if metric not in {"log_loss", "brier"} or answers.scores is None:

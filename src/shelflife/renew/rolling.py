@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-
 from shelflife.models import label, scored
 from shelflife.plan.spec import Bake, Freeze, Rollout
 from shelflife.renew import live, making, registry, rollout
@@ -159,5 +158,3 @@ def _frozen(going: Going) -> Freeze | None:
 
 def _why(frozen: Freeze) -> str:
     return f" ({frozen.why})" if frozen.why else ""
-
-

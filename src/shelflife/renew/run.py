@@ -24,6 +24,7 @@ from shelflife.errors import BadInput, ShelflifeError
 from shelflife.events import RenewalEnded, RenewalStarted, RenewalStep
 from shelflife.ledger import append
 from shelflife.plan import Written
+from shelflife.plan.spec import Renew
 from shelflife.renew import rollout
 from shelflife.renew.steps import Step, steps
 from shelflife.routes import Routes, current
@@ -167,6 +168,12 @@ class Going:
         return self.steps[self.place]
 
     @property
+    def renew(self) -> Renew:
+        """How the plan renews."""
+        assert self.written.plan.renew is not None  # nothing is started without
+        return self.written.plan.renew
+
+    @property
     def folder(self) -> Path:
         """Where it keeps what it makes."""
         return self.rooms.settings.home.absolute() / "renewals" / str(self.renewal.number)
@@ -243,7 +250,7 @@ def do(rooms: Rooms, handlers: Mapping[str, Callable[[Going], Outcome]], name: s
         found = handlers[going.step.kind](going)
     except ShelflifeError as error:
         found = Outcome(str(error), ends="failed", write=_undone(going))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it was, people are told, and the system goes on as it was
         _log.exception("%s of renewal %s", going.step.name, number)
         found = Outcome(f"{type(error).__name__}: {error}", ends="failed", write=_undone(going))
     return _note(going, found)

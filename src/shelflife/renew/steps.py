@@ -52,7 +52,7 @@ def steps(plan: Plan, *, recent: bool = False) -> list[Step]:
         Whether the relation itself has changed, so that what was long ago teaches the wrong thing: *all* is left out
         where there are shorter windows.
     """
-    renew = plan.renew or Renew()
+    renew = plan.renew or Renew.model_validate({})
     apart = written(renew.data.validate_) if renew.data is not None else _APART
     windows = [_word(one) for one in renew.data.windows] if renew.data is not None else ["all"]
     if recent:
