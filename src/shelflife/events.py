@@ -446,3 +446,12 @@ class ApprovalReminded(Event):
     kind: ClassVar[str] = "approval.reminded"
     system: str
     renewal: int
+
+
+@dataclass(frozen=True)
+class RenewalHeld(Event):
+    """A renewal was due and was not started: why it would not help, or not yet."""
+
+    kind: ClassVar[str] = "renewal.held"
+    system: str
+    says: str

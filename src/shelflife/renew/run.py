@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -52,11 +52,14 @@ class Reason:
         The same for people.
     finding
         The number of the finding that it follows from.
+    late
+        Whether it came when the renewal was under way already, and decides nothing of it.
     """
 
     what: str
     says: str
     finding: int | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -213,7 +216,8 @@ def start(
         if under_way is not None:
             known = {(one.what, one.finding) for one in under_way.reasons}
             new = [one for one in reasons if (one.what, one.finding) not in known]
-            values = [vars(one) for one in (*under_way.reasons, *new)]
+            late = [replace(one, late=True) for one in new]
+            values = [vars(one) for one in (*under_way.reasons, *late)]
             which = renewals.c.number == under_way.number
             connection.execute(update(renewals).where(which).values(reasons=values))
             return one(connection, under_way.number)
@@ -241,9 +245,8 @@ def do(rooms: Rooms, handlers: Mapping[str, Callable[[Going], Outcome]], name: s
     if any(step.place == place and step.state == "done" for step in before):
         return "next"
     written = rooms.plan(renewal.system, renewal.plan)
-    recent = any(reason.what == "relation" for reason in renewal.reasons)
     going = Going(
-        rooms, renewal, written, steps(written.plan, recent=recent), {step.name: step.evidence for step in before},
+        rooms, renewal, written, steps_of(renewal, written), {step.name: step.evidence for step in before},
         place, rooms.clock.now(),
     )  # fmt: skip
     try:
@@ -254,6 +257,12 @@ def do(rooms: Rooms, handlers: Mapping[str, Callable[[Going], Outcome]], name: s
         _log.exception("%s of renewal %s", going.step.name, number)
         found = Outcome(f"{type(error).__name__}: {error}", ends="failed", write=_undone(going))
     return _note(going, found)
+
+
+def steps_of(renewal: Renewal, written: Written) -> list[Step]:
+    """The steps of a renewal, the same as long as it lasts."""
+    recent = any(reason.what == "relation" and not reason.late for reason in renewal.reasons)
+    return steps(written.plan, recent=recent)
 
 
 def _undone(going: Going) -> Callable[[Connection], None]:

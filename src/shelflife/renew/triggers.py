@@ -34,7 +34,9 @@ class Known:
     best_before
         Until when it was expected to keep its promise.
     renewed
-        When the last renewal was started, whatever for.
+        When the last renewal was started, whatever became of it.
+    asked
+        When the last one was started that came as far as people.
     answered
         For which findings one was.
     challenged
@@ -47,6 +49,7 @@ class Known:
     champion: datetime | None
     best_before: datetime | None
     renewed: datetime | None
+    asked: datetime | None
     answered: frozenset[int]
     challenged: datetime | None
     outcomes: int
@@ -88,9 +91,10 @@ def due(plan: Plan, known: Known, now: datetime) -> Due:
     if broken:
         said = "; ".join(f"finding {one.number}: {one.says}" for one in broken[:3])
         return Due(holds=(f"A renewal would not help before the feed is repaired ({said})",))
-    if renew.cooldown is not None and known.renewed is not None and now - known.renewed < renew.cooldown:
-        until = known.renewed + renew.cooldown
-        return Due(holds=(f"The last renewal began at {known.renewed:%Y-%m-%d %H:%M}; the next one not before"
+    # Training is cheap, and people are not to be asked again and again.
+    if renew.cooldown is not None and known.asked is not None and now - known.asked < renew.cooldown:
+        until = known.asked + renew.cooldown
+        return Due(holds=(f"The last renewal began at {known.asked:%Y-%m-%d %H:%M}; the next one not before"
                           f" {until:%Y-%m-%d %H:%M}",))  # fmt: skip
     return Due(tuple(reasons))
 
@@ -116,21 +120,22 @@ def _timed(plan: Plan, known: Known, now: datetime) -> list[Reason]:
     reasons = []
     for one in plan.renew.when:
         if isinstance(one, Age) and known.champion is not None:
-            limit = known.best_before if one.age == "best_before" else known.champion + _length(one.age)
-            asked = "best before" if one.age == "best_before" else f"{written(one.age)} old at"
+            limit, asked = _limit(one.age, known, known.champion)
             since = known.renewed if known.renewed is not None else known.champion
             # Asked once when it has come, and not each minute after a renewal that kept the champion.
             if limit is not None and since < limit <= now:
                 reasons.append(Reason("age", f"the champion was {asked} {limit:%Y-%m-%d}"))
         elif isinstance(one, Schedule):
-            since = known.renewed if known.renewed is not None else known.champion
-            if since is None or now - since >= one.every:
+            last = known.renewed if known.renewed is not None else known.champion
+            if last is None or now - last >= one.every:
                 reasons.append(Reason("every", f"a renewal is due every {written(one.every)}"))
         elif isinstance(one, Outcomes) and known.outcomes >= one.outcomes:
             reasons.append(Reason("outcomes", f"{known.outcomes:,} new outcomes are known"))
     return reasons
 
 
-def _length(age: Any) -> timedelta:
-    assert isinstance(age, timedelta)
-    return age
+def _limit(age: Any, known: Known, champion: datetime) -> tuple[datetime | None, str]:
+    """Until when a champion may serve, and what that is called."""
+    if isinstance(age, timedelta):
+        return champion + age, f"{written(age)} old at"
+    return known.best_before, "best before"
