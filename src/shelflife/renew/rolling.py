@@ -77,7 +77,7 @@ def close(going: Going) -> Outcome:
     scores = scored(plan, answers)
     if answers.scores is not None and plan.model.score:
         if len(plan.model.score) == 1:
-            rows = rows.append_column("score", pa.array(np.array(scores, dtype=np.float64)))
+            rows = rows.append_column(plan.model.score[0], pa.array(np.array(scores, dtype=np.float64)))
         else:
             for name in plan.model.score:
                 rows = rows.append_column(name, pa.array([one[name] for one in scores], pa.float64()))
