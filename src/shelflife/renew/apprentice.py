@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import signal
 import sys
 import threading
@@ -223,6 +222,8 @@ _LEARN = ("numpy", "scipy", "pandas", "sklearn", "skrub", "skops", "mlflow", "xg
 
 def _peak() -> int:
     """Megabytes that this process, or the largest that it started, held at once."""
+    import resource  # not on every system
+
     unit = 1 if sys.platform == "darwin" else 1024
     most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return int(most * unit / _MEGABYTE)
@@ -230,6 +231,8 @@ def _peak() -> int:
 
 def _limit_memory(megabytes: int) -> None:
     """Let the process, and each that it starts, take so much memory more than it has."""
+    import resource
+
     limit = _held() + megabytes * _MEGABYTE
     with contextlib.suppress(ValueError, OSError):  # a smaller limit of the machine's own stays
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
