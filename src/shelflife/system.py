@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select
 
@@ -26,7 +27,7 @@ from shelflife.observe.rows import Read, from_json
 from shelflife.observe.shapes import RowKind, Shape, shape
 from shelflife.plan import Written, recalled
 from shelflife.profile.reference import Reference
-from shelflife.renew import adopt, registry, reproduce
+from shelflife.renew import registry
 from shelflife.renew.registry import Pointer, Version
 from shelflife.rights import OF_PEOPLE, Denied, Unknown
 from shelflife.store.database import Database
@@ -37,6 +38,13 @@ from shelflife.watch import findings, reference
 from shelflife.watch.findings import Finding
 from shelflife.watch.tick import Look, Watcher
 from shelflife.workspace import Settings
+
+if TYPE_CHECKING:
+    from shelflife.renew.adopt import Adopted
+    from shelflife.renew.reproduce import Reproduced
+    from shelflife.renew.run import Renewal
+    from shelflife.renew.tending import Renewer
+    from shelflife.renew.triggers import Due
 
 _DENIED = timedelta(minutes=1)  # in which the same denial is recorded once
 
@@ -66,14 +74,15 @@ class System:
         self.tables = Tables(settings.tables_root, settings.table_options)
         self.database.migrate()
         self.accounts, self.tokens = Accounts(self), Tokens(self)
-        self.watching, self.ledger = Watching(self), Ledger(self)
+        self.watching, self.ledger, self.renewing = Watching(self), Ledger(self), Renewing(self)
         self.versions = Versions(self)
         with self.database.writing() as connection:
             if ledger.latest(connection) == 0:
                 ledger.append(connection, WorkspaceMade(__version__), at=self.clock.now(), by="shelflife")
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Stop what renews, and let go of the database."""
+        self.renewing.close()
         self.database.close()
 
     # ---- plans -------------------------------------------------------------------------------------------------------
@@ -199,12 +208,14 @@ class System:
         return pulling.pull(self.database, self.tables, self.plan(system).plan, feed, now=self.clock.now(), by=by)
 
     def snapshot(
-        self, system: str, *, start: datetime | None = None, end: datetime | None = None, by: str
-    ) -> snapshots.Snapshot:
-        """Fix the rows that a model is to be trained on."""
+        self, system: str, *, start: datetime | None = None, end: datetime | None = None, by: str,
+        id: str | None = None,  # noqa: A002 - what it is called
+    ) -> snapshots.Snapshot:  # fmt: skip
+        """Fix the rows that a model is to be trained on; under an `id` of the caller's once."""
         return snapshots.take(
-            self.database, self.tables, self.plan(system).plan, start=start, end=end, now=self.clock.now(), by=by
-        )
+            self.database, self.tables, self.plan(system).plan, start=start, end=end, now=self.clock.now(), by=by,
+            id=id,
+        )  # fmt: skip
 
     def training_rows(self, snapshot: str) -> Any:
         """The rows of a snapshot, bit for bit as they were."""
@@ -300,22 +311,89 @@ class Versions:
                 if at is None or (one.since <= at and (one.until is None or one.until > at))
             ]  # fmt: skip
 
-    def adopt(self, system: str, source: str, *, champion: bool, by: str, because: str) -> adopt.Adopted:
+    def adopt(self, system: str, source: str, *, champion: bool, by: str, because: str) -> Adopted:
         """Bring a model that is there already under a plan."""
+        from shelflife.renew.adopt import adopt
+
         here = self._system
         number, _, written = here.newest(system)
         rows = snapshots.some(here.tables, written.plan)
-        return adopt.adopt(
+        return adopt(
             here.database, here.settings, written.plan, number, source, rows=rows, champion=champion, by=by,
             because=because, now=here.clock.now(),
         )  # fmt: skip
 
-    def reproduce(self, system: str, number: int, *, at: Path, **options: Any) -> reproduce.Reproduced:
+    def reproduce(self, system: str, number: int, *, at: Path, **options: Any) -> Reproduced:
         """Make a version again from what was recorded."""
+        from shelflife.renew.reproduce import reproduce
+
         here, version = self._system, self.one(system, number)
         rows = here.training_rows(version.snapshot) if version.snapshot is not None else None
         artifact = registry.artifact(here.settings, version)
-        return reproduce.reproduce(version, here.plan(system, version.plan), rows, artifact=artifact, at=at, **options)
+        return reproduce(version, here.plan(system, version.plan), rows, artifact=artifact, at=at, **options)
+
+
+class Renewing:
+    """Making systems good again: renewals, decisions, and going back."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    @functools.cached_property
+    def _renewer(self) -> Renewer:
+        # What learns and registers takes seconds to load; who only takes rows in never does.
+        from shelflife.renew.run import Rooms
+        from shelflife.renew.tending import Renewer
+
+        here = self._system
+        return Renewer(
+            Rooms(here.database, here.tables, here.settings, here.clock, here.plan, here.snapshot,
+                  here.training_rows, self._compared_with)
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Stop what renews, if anything does."""
+        if "_renewer" in self.__dict__:
+            self._renewer.close()
+
+    def tend(self, number: int, written: Written) -> Due:
+        """Start what is due of a system, and go on with what can."""
+        return self._renewer.tend(number, written)
+
+    def join(self) -> None:
+        """Wait until what was begun here waits for somebody, or is over."""
+        self._renewer.join()
+
+    def start(self, system: str, *, because: str, by: str) -> Renewal:
+        """Start a renewal by hand."""
+        from shelflife.renew.run import Reason
+
+        number, _, _ = self._system.newest(system)
+        return self._renewer.start(system, number, Reason("hand", because), by=by)
+
+    def decide(self, number: int, *, approve: bool, person: str, reason: str) -> None:
+        """Approve or reject, as one of the plan's people."""
+        self._renewer.decide(number, approve=approve, person=person, reason=reason)
+
+    def cancel(self, number: int, *, reason: str, by: str) -> None:
+        """End a renewal; what it let answer goes back."""
+        self._renewer.cancel(number, reason=reason, by=by)
+
+    def roll_back(self, system: str, version: int | None = None, *, reason: str, by: str) -> int:
+        """Let an earlier version answer at once."""
+        self._system.check_known(system)
+        return self._renewer.roll_back(system, version, reason=reason, by=by)
+
+    def renewals(self, system: str | None = None) -> list[Renewal]:
+        """All renewals, the newest first."""
+        from shelflife.renew import run
+
+        with self._system.database.reading() as connection:
+            return run.every(connection, system)
+
+    def _compared_with(self, system: str, rows: Any, now: datetime) -> None:
+        plan = self._system.plan(system).plan
+        reference.keep(self._system.database, plan, rows, source="a renewal", now=now, by="renew")
 
 
 class Accounts:

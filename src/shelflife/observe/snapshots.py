@@ -14,14 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from shelflife.errors import BadInput
 from shelflife.events import SnapshotTaken
 from shelflife.ledger import append
 from shelflife.plan import Plan
 from shelflife.store.database import Database
-from shelflife.store.schema import batches, snapshots
+from shelflife.store.schema import batches, snapshots, systems
 from shelflife.store.tables import Tables
 
 
@@ -38,17 +38,28 @@ class Snapshot:
 
 def take(
     database: Database, tables: Tables, plan: Plan, *, start: datetime | None, end: datetime | None, now: datetime,
-    by: str,
+    by: str, id: str | None = None,  # noqa: A002 - what it is called
 ) -> Snapshot:  # fmt: skip
-    """Fix the predictions of a time (from `start` to before `end`) that have an outcome by now."""
+    """Fix the predictions of a time (from `start` to before `end`) that have an outcome by now.
+
+    Under an `id` of the caller's it is taken once; whoever asks again is given the same.
+    """
     system = plan.system
     with database.reading() as connection:
+        known = _kept(connection, id) if id is not None else None
+        if known is not None:
+            return known
         until = _settled(connection, system)
     inputs = list(plan.model.inputs)
     found = _rows(tables, plan.system, inputs, until, start, end)
-    made = Snapshot(secrets.token_hex(8), system, until, len(found), _digest(found))
+    made = Snapshot(id or secrets.token_hex(8), system, until, len(found), _digest(found))
     versions = {kind: tables.version(system, kind) for kind in ("predictions", "outcomes")}
     with database.writing() as connection:
+        # Of two that take one at once the later one waits here, and then finds it.
+        connection.execute(select(systems.c.name).where(systems.c.name == system).with_for_update(key_share=True))
+        known = _kept(connection, made.id)
+        if known is not None:
+            return known
         connection.execute(
             insert(snapshots).values(
                 id=made.id, system=system, until=until, start=start, end=end, columns=inputs, rows=made.rows,
@@ -57,6 +68,11 @@ def take(
         )  # fmt: skip
         append(connection, SnapshotTaken(system, made.id, made.rows, made.sha256), at=now, by=by)
     return made
+
+
+def _kept(connection: Connection, id: str) -> Snapshot | None:  # noqa: A002 - as above
+    row = connection.execute(select(snapshots).where(snapshots.c.id == id)).one_or_none()
+    return None if row is None else Snapshot(row.id, row.system, row.until, row.rows, row.sha256)
 
 
 def read(database: Database, tables: Tables, id: str) -> pa.Table:  # noqa: A002 - what it is called

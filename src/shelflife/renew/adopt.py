@@ -15,6 +15,7 @@ from shelflife.plan import Plan
 from shelflife.renew import registry, rollout
 from shelflife.renew.mlflows import Registry
 from shelflife.renew.registry import Version
+from shelflife.routes import current
 from shelflife.store.database import Database
 from shelflife.workspace import Settings
 
@@ -81,7 +82,9 @@ def adopt(
         return made
     with database.writing() as connection:
         registry.point(connection, plan.system, "champion", version.number, by=by, because=because, now=now)
-        first = rollout.first_route(connection, plan.system, version.number, now)
+        first = plan.system not in current(connection)
+        if first:  # whoever answers already does so by a rollout's decision
+            rollout.change(connection, plan.system, champion=version.number, because=because, now=now, by=by)
     return replace(made, champion=True, first=first)
 
 
@@ -91,11 +94,11 @@ def _checked(artifact: Path, plan: Plan, rows: pa.Table | None, source: str) -> 
     digest = models.digest(artifact)
     model = models.load(artifact, plan, expected=digest)
     if rows is not None and len(rows):
-        model.answer(models.of_table(rows, plan.model.inputs))
+        model.answer(models.of_table(rows, model.kinds))
         return digest, notes
     try:
-        made_up = {name: [_MADE_UP[kind]] for name, kind in plan.model.inputs.items()}
-        model.answer(models.frame(made_up, plan.model.inputs))
+        made_up = {name: [_MADE_UP[kind]] for name, kind in model.kinds.items()}
+        model.answer(models.frame(made_up, model.kinds))
     except models.Unloadable as error:
         notes.append(f"No row that it could be asked was observed yet, and it does not answer a made-up one. {error}")
     else:
@@ -121,14 +124,9 @@ def _fits(artifact: Path, plan: Plan, source: str) -> list[str]:
             f"{source} asks for {', '.join(map(repr, lacking))}, which the plan does not have; its inputs are {here}."
             " Add what is missing to `model.inputs`."
         )
-    others = [name for name in plan.model.inputs if name not in asks]
-    if others and "sklearn" in described.flavors:
-        raise BadInput(
-            f"The plan has {', '.join(map(repr, others))}, which {source} does not know; it asks for {', '.join(asks)}."
-            " Leave out of `model.inputs` what it was not trained with."
-        )
     _of_kinds(asks, plan, source)
-    return [f"{source} does not use {', '.join(others)}."] if others else []
+    others = [name for name in plan.model.inputs if name not in asks]
+    return [f"{source} is not asked with {', '.join(others)}, which it does not know."] if others else []
 
 
 def _of_kinds(asks: Mapping[str, Any], plan: Plan, source: str) -> None:

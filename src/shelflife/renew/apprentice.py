@@ -27,7 +27,8 @@ from shelflife.renew import ingredients
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROWS, ORDER, MODEL, RECORD, FAILED = "rows.arrow", "order.json", "model", "record.json", "failed.json"
+ROWS, ASKED, ORDER, MODEL = "rows.arrow", "asked.arrow", "order.json", "model"
+RECORD, FAILED = "record.json", "failed.json"
 _MEGABYTE = 1 << 20
 
 
@@ -63,9 +64,7 @@ def work(folder: str, log: Any = None) -> None:
 
 
 def _carry_out(here: Path, order: Mapping[str, Any]) -> None:
-    import pyarrow as pa
-
-    rows = pa.ipc.open_file(pa.memory_map(str(here / ROWS))).read_all()
+    rows = _table(here / ROWS)
     # The process is there for one order: where it works and what it may take is its own.
     os.chdir(order["at"])
     sys.path.insert(0, order["at"])
@@ -86,8 +85,14 @@ def _carry_out(here: Path, order: Mapping[str, Any]) -> None:
     if order["elsewhere"]:
         record["environment"] = ingredients.environment()
     if order["ask"]:
-        _ask(here, order, rows)
+        _ask(here, order, _table(here / ASKED))
     _write(here / RECORD, record)
+
+
+def _table(path: Path) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
 def outcomes(column: pa.ChunkedArray, task: str) -> np.ndarray:
@@ -195,7 +200,7 @@ def _ask(here: Path, order: Mapping[str, Any], rows: pa.Table) -> None:
     plan = parse(order["plan"]).plan
     for name, folder in (("new", here / MODEL), ("old", Path(order["ask"]))):
         model = models.load(folder, plan, expected=models.digest(folder))
-        found = model.answer(models.of_table(rows, order["kinds"]))
+        found = model.answer(models.of_table(rows, model.kinds))
         scores = np.zeros((len(rows), 0)) if found.scores is None else found.scores
         answers = found.predictions.astype(np.str_) if found.predictions.dtype == object else found.predictions
         np.savez(here / f"{name}.npz", predictions=answers, scores=scores, classes=np.array(found.classes, np.str_))

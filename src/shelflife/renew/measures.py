@@ -79,7 +79,10 @@ def measure(
         true = np.array(made, dtype=object)
 
     def of(rows: NDArray[np.bool_]) -> dict[str, float]:
-        found = _regression(answers, true, rows) if task == "regression" else _classification(answers, true, rows)
+        if task == "regression":
+            found = _regression(answers, true, rows)
+        else:
+            found = _classification(answers, true, rows, frozenset(wanted))
         return {name: found[name] for name in wanted if name in found}
 
     apart = {
@@ -87,6 +90,29 @@ def measure(
         for column, values in (segments or {}).items()
     }
     return Measured(int(known.sum()), of(known), apart)
+
+
+def figure(metric: str, truth: Any, answers: Answers) -> float | None:
+    """One metric of rows whose outcome is known; None where they do not allow it."""
+    task = "regression" if answers.predictions.dtype.kind == "f" else "classification"
+    found = measure(answers, truth, task=task, names=[metric]).overall.get(metric)
+    return None if found is None or not np.isfinite(found) else found
+
+
+def losses(metric: str, truth: Any, answers: Answers) -> Floats | None:
+    """What each row adds to a metric that is a mean over rows, shape (rows,), more being worse; None of others."""
+    found = answers.predictions
+    if metric == "mae" and found.dtype.kind == "f":
+        return np.asarray(np.abs(found - truth), dtype=np.float64)
+    if metric == "accuracy" and found.dtype.kind != "f":
+        return np.asarray(found != truth, dtype=np.float64)
+    if metric not in {"log_loss", "brier"} or answers.scores is None:
+        return None
+    wanted = truth.astype(str)[:, None] == np.array(answers.classes)
+    if metric == "log_loss":
+        return np.asarray(-np.log(np.clip((answers.scores * wanted).sum(axis=1), _LEAST, 1 - _LEAST)))
+    brier = ((answers.scores - wanted) ** 2).sum(axis=1) + ~wanted.any(axis=1)
+    return np.asarray(brier / (2 if len(answers.classes) == 2 else 1))
 
 
 def of_table(answers: Answers, rows: pa.Table, *, task: str, names: Iterable[str], by: Sequence[str]) -> Measured:
@@ -112,22 +138,25 @@ def _regression(answers: Answers, true: Floats, rows: NDArray[np.bool_]) -> dict
     return found | ({"r2": float(1 - (off**2).sum() / spread)} if spread > 0 else {})
 
 
-def _classification(answers: Answers, true: Any, rows: NDArray[np.bool_]) -> dict[str, float]:
+def _classification(
+    answers: Answers, true: Any, rows: NDArray[np.bool_], names: frozenset[str]
+) -> dict[str, float]:  # fmt: skip
     from sklearn import metrics
 
     right, said = true[rows].astype(str), answers.predictions[rows].astype(str)
     if not len(right):
         return {}
     macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
-    recalls = metrics.recall_score(right, said, labels=np.unique(right), **macro)
-    found = {
-        "accuracy": metrics.accuracy_score(right, said),
-        "balanced_accuracy": recalls,
-        "precision": metrics.precision_score(right, said, **macro),
-        "recall": metrics.recall_score(right, said, **macro),
-        "f1": metrics.f1_score(right, said, **macro),
+    scores: dict[str, Any] = {
+        "accuracy": lambda: np.mean(right == said),
+        "balanced_accuracy": lambda: metrics.recall_score(right, said, labels=np.unique(right), **macro),
+        "precision": lambda: metrics.precision_score(right, said, **macro),
+        "recall": lambda: metrics.recall_score(right, said, **macro),
+        "f1": lambda: metrics.f1_score(right, said, **macro),
     }
-    if answers.scores is not None and len(answers.classes):
+    # Each takes milliseconds, and a bootstrap asks a thousand times.
+    found = {name: scores[name]() for name in names if name in scores}
+    if answers.scores is not None and len(answers.classes) and found.keys() != names:
         found |= _scored(answers.scores[rows], np.array(answers.classes), right)
     return {name: float(value) for name, value in found.items()}
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from shelflife import models
+from shelflife import durations, models
 from shelflife.errors import BadInput
 from shelflife.models import Answers
 from shelflife.plan import Written
 from shelflife.renew import environments, ingredients, measures
 from shelflife.renew.registry import Version
-from shelflife.renew.training import Job, Trained, train
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from shelflife.renew.training import Ask, Job, Trained, train
 
 TOLERANCE = 1e-6
 _SHOWN = 5  # rows that differ
@@ -102,6 +102,8 @@ def reproduce(
     found = models.digest(artifact)
     if found != version.digest:
         models.load(artifact, plan.plan, expected=version.digest)  # says so
+    rows = rows.filter(rows["outcome"].is_valid())
+    learnt = _learnt(rows, version.record)
     with tempfile.TemporaryDirectory(prefix="shelflife-reproduce-") as scratch:
         folder = Path(scratch)
         with environments.code_of(version.record, at, folder) as (code, said):
@@ -110,16 +112,29 @@ def reproduce(
                 python, path, left = environments.environment_of(version.record, folder)
                 differences += left
             again = train(
-                Job(plan.plan, rows, folder / "job", seed=version.record["seed"], at=code, seconds=seconds,
-                    memory_mb=memory_mb, python=python, path=path, ask=(artifact, plan.text))
+                Job(plan.plan, learnt, folder / "job", seed=version.record["seed"], at=code, seconds=seconds,
+                    memory_mb=memory_mb, python=python, path=path, ask=Ask(artifact, rows, plan.text))
             )  # fmt: skip
+            if version.record["rows"] != len(learnt):
+                differences.append(f"rows: {version.record['rows']:,} to learn from then, {len(learnt):,} now")
             return _compared(version, plan, rows, again, differences, tolerance)
+
+
+def _learnt(rows: pa.Table, record: dict[str, Any]) -> pa.Table:
+    """Those of a snapshot's rows that a version was trained on: within its window, and before those kept apart."""
+    if "cut" not in record:
+        return rows
+    times, cut = rows["time"], datetime.fromisoformat(record["cut"])
+    rows = rows.filter(pc.less(times, pa.scalar(cut).cast(times.type)))
+    if record.get("window", "all") == "all":
+        return rows
+    start = cut - timedelta(microseconds=durations.parse(record["window"], option="window"))
+    return rows.filter(pc.greater_equal(rows["time"], pa.scalar(start).cast(times.type)))
 
 
 def _compared(
     version: Version, plan: Written, rows: pa.Table, made: Trained, differences: list[str], tolerance: float
 ) -> Reproduced:
-    rows = rows.filter(rows["outcome"].is_valid())
     old, new = (_answers(made.artifact.parent / f"{name}.npz") for name in ("old", "new"))
     scale = 1.0 if plan.plan.model.task == "classification" else float(np.std(old.predictions)) or 1.0
     off = _distances(old, new, plan.plan.model.task) / scale
@@ -138,8 +153,6 @@ def _compared(
     then, now = (_metrics(plan, each, rows) for each in (old, new))
     changed = ingredients.differences(version.record.get("environment", {}), made.record["environment"])
     said = [*differences, *(f"environment: {one}" for one in changed)]
-    if version.record["rows"] != len(rows):
-        said.append(f"rows: {version.record['rows']:,} then, {len(rows):,} now")
     return Reproduced(
         version.system, version.number, verdict, len(rows), farthest, int(flips.sum()), where, then, now, tuple(said)
     )
