@@ -66,7 +66,7 @@ class Model:
     Attributes
     ----------
     kinds
-        Its inputs and their kinds, in the order of the plan.
+        The inputs that it asks for and their kinds, in its order; of one that does not say, all of the plan.
     task
         ``classification`` or ``regression``.
     given
@@ -247,17 +247,24 @@ def load(folder: Path, plan: Plan, *, expected: str) -> Model:
             f"The artifact at {str(folder)!r} is not what was registered: its digest was {expected[:12]} and is"
             f" {found[:12]}. Nothing of it was loaded; register it again, or restore it."
         )
-    return Model(dict(plan.model.inputs), plan.model.task, _object(folder, plan))
-
-
-def _object(folder: Path, plan: Plan) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow.models import Model as Described
 
     try:
-        flavors = Described.load(str(folder)).flavors
+        described = Described.load(str(folder))
     except Exception as error:
         raise Unloadable(f"The artifact {str(folder)!r} is no MLflow model: {str(error)[:300]}") from error
+    return Model(_kinds(described.signature, plan), plan.model.task, _object(folder, plan, described.flavors))
+
+
+def _kinds(signature: Any, plan: Plan) -> dict[str, str]:
+    kinds: dict[str, str] = dict(plan.model.inputs)
+    if signature is None or signature.inputs is None or not signature.inputs.has_input_names():
+        return kinds
+    return {name: kinds[name] for name in signature.inputs.input_names() if name in kinds}
+
+
+def _object(folder: Path, plan: Plan, flavors: Mapping[str, Any]) -> Any:
     sklearn = flavors.get("sklearn")
     pickled = sklearn is None or sklearn.get("serialization_format") != "skops"
     if pickled and plan.model.name not in plan.model.pickle:

@@ -27,6 +27,8 @@ from shelflife.observe.rows import Read, from_json
 from shelflife.observe.shapes import RowKind, Shape, shape
 from shelflife.plan import Written, recalled
 from shelflife.profile.reference import Reference
+from shelflife.renew import registry
+from shelflife.renew.registry import Pointer, Version
 from shelflife.rights import OF_PEOPLE, Denied, Unknown
 from shelflife.store.database import Database
 from shelflife.store.schema import plans, systems
@@ -38,6 +40,8 @@ from shelflife.watch.tick import Look, Watcher
 from shelflife.workspace import Settings
 
 if TYPE_CHECKING:
+    from shelflife.renew.adopt import Adopted
+    from shelflife.renew.reproduce import Reproduced
     from shelflife.renew.run import Renewal
     from shelflife.renew.tending import Renewer
     from shelflife.renew.triggers import Due
@@ -71,6 +75,7 @@ class System:
         self.database.migrate()
         self.accounts, self.tokens = Accounts(self), Tokens(self)
         self.watching, self.ledger, self.renewing = Watching(self), Ledger(self), Renewing(self)
+        self.versions = Versions(self)
         with self.database.writing() as connection:
             if ledger.latest(connection) == 0:
                 ledger.append(connection, WorkspaceMade(__version__), at=self.clock.now(), by="shelflife")
@@ -277,6 +282,55 @@ class Watching:
         with self._system.database.writing() as connection:
             found = findings.living(connection, number)
             findings.resolve(connection, found, reason=reason, now=self._system.clock.now(), by=by)
+
+
+class Versions:
+    """The versions of systems, and which one counted when."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def every(self, system: str) -> list[Version]:
+        """All versions of a system."""
+        self._system.check_known(system)
+        with self._system.database.reading() as connection:
+            return registry.every(connection, system)
+
+    def one(self, system: str, number: int) -> Version:
+        """One version."""
+        self._system.check_known(system)
+        with self._system.database.reading() as connection:
+            return registry.one(connection, system, number)
+
+    def pointers(self, system: str, at: datetime | None = None) -> list[Pointer]:
+        """What was champion or challenger ever, or at a moment."""
+        self._system.check_known(system)
+        with self._system.database.reading() as connection:
+            return [
+                one for one in registry.history(connection, system)
+                if at is None or (one.since <= at and (one.until is None or one.until > at))
+            ]  # fmt: skip
+
+    def adopt(self, system: str, source: str, *, champion: bool, by: str, because: str) -> Adopted:
+        """Bring a model that is there already under a plan."""
+        from shelflife.renew.adopt import adopt
+
+        here = self._system
+        number, _, written = here.newest(system)
+        rows = snapshots.some(here.tables, written.plan)
+        return adopt(
+            here.database, here.settings, written.plan, number, source, rows=rows, champion=champion, by=by,
+            because=because, now=here.clock.now(),
+        )  # fmt: skip
+
+    def reproduce(self, system: str, number: int, *, at: Path, **options: Any) -> Reproduced:
+        """Make a version again from what was recorded."""
+        from shelflife.renew.reproduce import reproduce
+
+        here, version = self._system, self.one(system, number)
+        rows = here.training_rows(version.snapshot) if version.snapshot is not None else None
+        artifact = registry.artifact(here.settings, version)
+        return reproduce(version, here.plan(system, version.plan), rows, artifact=artifact, at=at, **options)
 
 
 class Renewing:

@@ -42,5 +42,6 @@ CODES = MappingProxyType(
         "SL501": Code("feed stale", "freshness", "page"),
         "SL502": Code("feed volume", "freshness", "page"),
         "SL601": Code("review overdue", "plan", "note"),
+        "SL701": Code("an alias was moved outside", "integrity", "page"),
     }
 )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shelflife import __version__
-from shelflife.cli import account, findings, ledger, plan, tables, token
+from shelflife.cli import account, findings, ledger, plan, tables, token, versions
 from shelflife.cli.check import check
 from shelflife.cli.demo import demo
 from shelflife.cli.lifespan import lifespan
@@ -54,6 +54,9 @@ app.command()(pull)
 app.command()(findings.reference)
 app.add_typer(findings.app, name="findings")
 app.command()(status)
+app.add_typer(versions.app, name="versions")
+app.command()(versions.adopt)
+app.command()(versions.reproduce)
 app.add_typer(account.app, name="account")
 app.add_typer(token.app, name="token")
 app.add_typer(tables.app, name="tables")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shelflife.cli.frame import complaining, panel
-from shelflife.cli.workspace import By, Home, opened, somebody
+from shelflife.cli.workspace import By, Home, moment, opened, somebody
 from shelflife.errors import BadInput
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def reference(
     """
     with opened(home) as workspace:
         number, made = workspace.watching.take_reference(
-            system, start=_moment(start, "--start"), end=_moment(end, "--end"), by=somebody(by)
+            system, start=moment(start, "--start"), end=moment(end, "--end"), by=somebody(by)
         )
     whole = made.profile.whole()
     typer.echo(f"✓ Reference {number} of {system}: {int(whole.rows.sum()):,} rows in {len(whole.rows):,} buckets.")
@@ -87,9 +87,9 @@ def show(number: Number, home: Home = None) -> None:
     typer.echo(f"  {one.says}")
     if one.promised:
         typer.echo(f"  Promised: {one.promised}{where}.")
-    for word, moment in (("Since", one.since), ("Opened", one.opened), ("Ended", one.ended), ("Until", one.until)):
-        if moment is not None:
-            typer.echo(f"  {word}: {moment:%Y-%m-%d %H:%M}Z")
+    for word, when in (("Since", one.since), ("Opened", one.opened), ("Ended", one.ended), ("Until", one.until)):
+        if when is not None:
+            typer.echo(f"  {word}: {when:%Y-%m-%d %H:%M}Z")
     if one.reason:
         typer.echo(f"  {one.reason} ({one.by})")
     also = one.recent.get("also", [])
@@ -116,11 +116,11 @@ def mute(
     by: By = None,
 ) -> None:
     """Say nothing of it for a time, for a reason."""
-    moment = _moment(until, "--until")
-    assert moment is not None
+    then = moment(until, "--until")
+    assert then is not None
     with opened(home) as workspace:
-        workspace.watching.mute(number, reason=reason, until=moment, by=somebody(by))
-    typer.echo(f"✓ Finding {number} is muted until {moment:%Y-%m-%d %H:%M}Z.")
+        workspace.watching.mute(number, reason=reason, until=then, by=somebody(by))
+    typer.echo(f"✓ Finding {number} is muted until {then:%Y-%m-%d %H:%M}Z.")
 
 
 @app.command()
@@ -132,16 +132,6 @@ def resolve(
     with opened(home) as workspace:
         workspace.watching.resolve(number, reason=reason, by=somebody(by))
     typer.echo(f"✓ Finding {number} is resolved.")
-
-
-def _moment(written: str | None, option: str) -> datetime | None:
-    if written is None:
-        return None
-    try:
-        found = datetime.fromisoformat(written)
-    except ValueError as error:
-        raise BadInput(f"{option} asks for a date or a moment, as 2026-05-01; found {written!r}.") from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _plain(one: Finding) -> dict[str, Any]:

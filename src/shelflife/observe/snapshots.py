@@ -96,6 +96,16 @@ def read(database: Database, tables: Tables, id: str) -> pa.Table:  # noqa: A002
     return found
 
 
+def some(tables: Tables, plan: Plan, rows: int = 20) -> pa.Table | None:
+    """Inputs of some rows as a model is asked; None where there are none yet, or some are kept as digests alone."""
+    made = tables.dataset(plan.system, "predictions")
+    if made is None or plan.model.private:
+        return None
+    found = made.head(rows, columns=["inputs"])["inputs"].combine_chunks()
+    names = [one for one in plan.model.inputs if found.type.get_field_index(one) >= 0]
+    return pa.table({name: found.field(name) for name in names}) if len(found) else None
+
+
 def _settled(connection: Any, system: str) -> int:
     """The last batch up to which all are done; what is under way may still become visible later."""
     open_from = connection.execute(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import signal
 import sys
 import threading
@@ -28,7 +27,8 @@ from shelflife.renew import ingredients
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROWS, ORDER, MODEL, RECORD, FAILED = "rows.arrow", "order.json", "model", "record.json", "failed.json"
+ROWS, ASKED, ORDER, MODEL = "rows.arrow", "asked.arrow", "order.json", "model"
+RECORD, FAILED = "record.json", "failed.json"
 _MEGABYTE = 1 << 20
 
 
@@ -64,9 +64,7 @@ def work(folder: str, log: Any = None) -> None:
 
 
 def _carry_out(here: Path, order: Mapping[str, Any]) -> None:
-    import pyarrow as pa
-
-    rows = pa.ipc.open_file(pa.memory_map(str(here / ROWS))).read_all()
+    rows = _table(here / ROWS)
     # The process is there for one order: where it works and what it may take is its own.
     os.chdir(order["at"])
     sys.path.insert(0, order["at"])
@@ -87,8 +85,14 @@ def _carry_out(here: Path, order: Mapping[str, Any]) -> None:
     if order["elsewhere"]:
         record["environment"] = ingredients.environment()
     if order["ask"]:
-        _ask(here, order, rows)
+        _ask(here, order, _table(here / ASKED))
     _write(here / RECORD, record)
+
+
+def _table(path: Path) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
 def outcomes(column: pa.ChunkedArray, task: str) -> np.ndarray:
@@ -196,7 +200,7 @@ def _ask(here: Path, order: Mapping[str, Any], rows: pa.Table) -> None:
     plan = parse(order["plan"]).plan
     for name, folder in (("new", here / MODEL), ("old", Path(order["ask"]))):
         model = models.load(folder, plan, expected=models.digest(folder))
-        found = model.answer(models.of_table(rows, order["kinds"]))
+        found = model.answer(models.of_table(rows, model.kinds))
         scores = np.zeros((len(rows), 0)) if found.scores is None else found.scores
         answers = found.predictions.astype(np.str_) if found.predictions.dtype == object else found.predictions
         np.savez(here / f"{name}.npz", predictions=answers, scores=scores, classes=np.array(found.classes, np.str_))
@@ -223,6 +227,8 @@ _LEARN = ("numpy", "scipy", "pandas", "sklearn", "skrub", "skops", "mlflow", "xg
 
 def _peak() -> int:
     """Megabytes that this process, or the largest that it started, held at once."""
+    import resource  # not on every system
+
     unit = 1 if sys.platform == "darwin" else 1024
     most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return int(most * unit / _MEGABYTE)
@@ -230,6 +236,8 @@ def _peak() -> int:
 
 def _limit_memory(megabytes: int) -> None:
     """Let the process, and each that it starts, take so much memory more than it has."""
+    import resource
+
     limit = _held() + megabytes * _MEGABYTE
     with contextlib.suppress(ValueError, OSError):  # a smaller limit of the machine's own stays
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

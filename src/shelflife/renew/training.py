@@ -34,6 +34,15 @@ _PRELOADED = ["shelflife.renew.apprentice", "skrub", "sklearn.ensemble", "skops.
 
 
 @dataclass(frozen=True)
+class Ask:
+    """Another artifact, which answers some rows beside the new one in the same process; the plan they are asked by."""
+
+    artifact: Path
+    rows: pa.Table
+    plan: str
+
+
+@dataclass(frozen=True)
 class Job:
     """A training.
 
@@ -56,7 +65,7 @@ class Job:
     path
         Where that one finds what it has not installed.
     ask
-        An artifact that answers the rows beside the new model, and the text of the plan that it is asked by.
+        What the new model is compared with.
     """
 
     plan: Plan
@@ -68,7 +77,7 @@ class Job:
     memory_mb: int = 8192
     python: Path | None = None
     path: Path | None = None
-    ask: tuple[Path, str] | None = None
+    ask: Ask | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,8 @@ def _prepare(job: Job) -> None:
     import pyarrow as pa
 
     model, here = job.plan.model, job.folder
+    # Of what is private digests are kept, from which nothing is learnt.
+    kinds = {name: kind for name, kind in model.inputs.items() if name not in model.private}
     if "outcome" not in job.rows.column_names:
         raise BadInput(f"Rows to train on have an outcome; found {', '.join(job.rows.column_names)}.")
     rows = job.rows.filter(job.rows["outcome"].is_valid())
@@ -125,13 +136,14 @@ def _prepare(job: Job) -> None:
         raise BadInput("There are no rows to train on: none has an outcome.")
     shutil.rmtree(here, ignore_errors=True)
     here.mkdir(parents=True)
-    with pa.ipc.new_file(here / apprentice.ROWS, rows.schema) as writer:
-        writer.write_table(rows.combine_chunks())
+    for name, table in ((apprentice.ROWS, rows), *([(apprentice.ASKED, job.ask.rows)] if job.ask else [])):
+        with pa.ipc.new_file(here / name, table.schema) as writer:
+            writer.write_table(table.combine_chunks())
     order = {
-        "name": model.name, "train": model.train, "task": model.task, "kinds": dict(model.inputs),
+        "name": model.name, "train": model.train, "task": model.task, "kinds": kinds,
         "pickle": model.name in model.pickle, "seed": job.seed, "at": str(job.at.absolute()),
         "memory": job.memory_mb, "elsewhere": job.python is not None,
-        "ask": str(job.ask[0]) if job.ask else None, "plan": job.ask[1] if job.ask else None,
+        "ask": str(job.ask.artifact) if job.ask else None, "plan": job.ask.plan if job.ask else None,
     }  # fmt: skip
     (here / apprentice.ORDER).write_text(json.dumps(order), encoding="utf-8")
 
