@@ -25,7 +25,7 @@ import pyarrow as pa
 from shelflife.clock import Clock
 from shelflife.observe import ids
 from shelflife.observe.keep import keep
-from shelflife.observe.log import Log, adopted, records
+from shelflife.store.log import Log, adopted, records
 from shelflife.observe.rows import from_json
 from shelflife.observe.shapes import RowKind, Shape
 from shelflife.store.database import Database
