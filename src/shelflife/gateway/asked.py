@@ -131,8 +131,8 @@ def _of_matrix(tensor: Tensor, kinds: Mapping[str, str]) -> Columns:
     if tensor.shape[1:] != (len(kinds),) or set(kinds.values()) != {"numeric"}:
         names = ", ".join(kinds)
         raise BadInput(
-            f"There is no input {tensor.name[:100]!r}. One tensor for all inputs is to have the shape [rows, {len(kinds)}],"
-            f" where all are numeric; the inputs are {names}."
+            f"There is no input {tensor.name[:100]!r}. One tensor for all inputs is to have the shape"
+            f" [rows, {len(kinds)}], where all are numeric; the inputs are {names}."
         )
     found = _of_tensor(tensor, "numeric", width=len(kinds)).reshape(tensor.shape)
     return {name: found[:, place] for place, name in enumerate(kinds)}
@@ -157,7 +157,10 @@ def column(values: list[Any], kind: str, name: str) -> Any:
     """Values of one input as its kind; raises `BadInput`, which names it and the row."""
     if kind == "numeric":
         if set(map(type, values)) <= _NUMBERS:
-            return _finite(np.asarray(values, dtype=np.float64), name)
+            try:
+                return _finite(np.asarray(values, dtype=np.float64), name)
+            except OverflowError as error:
+                raise BadInput(f"Input {name!r} holds a number that has no 64 bits.") from error
         _complain(values, name, "a number", lambda value: type(value) in _NUMBERS)
     if kind == "boolean":
         _complain(values, name, "true or false", lambda value: value is None or isinstance(value, bool))
@@ -166,7 +169,7 @@ def column(values: list[Any], kind: str, name: str) -> Any:
         _complain(values, name, "a list of numbers", _is_vector)
         return [None if value is None else [float(one) for one in value] for value in values]
     if kind == "time":
-        return [None if value is None else _time(value, name).isoformat() for value in values]
+        return [None if value is None else _calendar(value, name) for value in values]
     if set(map(type, values)) <= {str, type(None)}:
         return values
     _complain(values, name, "a text", lambda value: value is None or isinstance(value, str | int | float))
@@ -184,7 +187,7 @@ def _is_vector(value: Any) -> bool:
     if value is None:
         return True
     return isinstance(value, list) and all(
-        type(one) in (int, float) and math.isfinite(one) or isinstance(one, float) and math.isnan(one) for one in value
+        (type(one) in (int, float) and math.isfinite(one)) or (isinstance(one, float) and math.isnan(one)) for one in value
     )
 
 
@@ -207,13 +210,19 @@ def _time(value: Any, name: str) -> datetime:
     raise BadInput(wanted)
 
 
+def _calendar(value: Any, name: str) -> str:
+    found = _time(value, name)
+    if not 1700 <= found.year <= 2200:  # beyond these no frame has it in nanoseconds
+        raise BadInput(f"Input {name!r} is to lie between 1700 and 2200; found {_shown(value)}.")
+    return found.isoformat()
+
+
 def hidden(values: Any) -> list[str | None]:
     """Digests in place of values, as rows that are sent to us have them: what is equal stays equal."""
     plain = values.tolist() if isinstance(values, np.ndarray) else values
-    return [
-        None if value is None or value != value else hashlib.sha256(str(value).encode()).hexdigest()[:32]  # noqa: PLR0124 - NaN
-        for value in plain
-    ]
+    # A number that is not known is unlike itself.
+    known = [None if value is None or value != value else str(value).encode() for value in plain]  # noqa: PLR0124
+    return [None if value is None else hashlib.sha256(value).hexdigest()[:32] for value in known]
 
 
 def _shown(value: Any) -> str:

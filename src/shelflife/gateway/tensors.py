@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -20,7 +20,7 @@ _TYPES = {
 }  # fmt: skip
 DATATYPES = (*_TYPES, "BYTES")
 _LENGTH = struct.Struct("<I")
-_SCALARS = {bool: {bool}, int: {int}, float: {int, float}, str: {str}}
+_SCALARS: dict[type, set[type]] = {bool: {bool}, int: {int}, float: {int, float}, str: {str}}
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,8 @@ def _tensor(one: Any, body: bytes, place: int) -> tuple[Tensor, int]:
     if "binary_data_size" in parameters:
         length = parameters["binary_data_size"]
         if type(length) is not int or length < 0 or place + length > len(body):
-            raise BadInput(f"The binary data of input {name!r} are to have {length!r} bytes; {len(body) - place} follow.")
+            left = len(body) - place
+            raise BadInput(f"The binary data of input {name!r} are to have {length!r} bytes; {left} follow.")
         values = _of_bytes(name, datatype, size, body[place : place + length])
         return Tensor(name, datatype, tuple(shape), values), place + length
     return Tensor(name, datatype, tuple(shape), _of_json(name, datatype, size, one.get("data"))), place
@@ -187,20 +188,23 @@ def _of_bytes(name: str, datatype: str, size: int, raw: bytes) -> Any:
                 f" {len(raw)}."
             )
         return np.frombuffer(raw, dtype=wanted).astype(_TYPES[datatype], copy=False)
-    values, place = [], 0
     try:
-        while place < len(raw):
-            (length,) = _LENGTH.unpack_from(raw, place)
-            place += _LENGTH.size
-            if place + length > len(raw):
-                raise ValueError
-            values.append(raw[place : place + length].decode())
-            place += length
+        values = list(_texts(raw))
     except (struct.error, ValueError) as error:
         raise BadInput(f"The binary data of input {name!r} are no texts, each after its length.") from error
     if len(values) != size:
         raise BadInput(f"The binary data of input {name!r} are to be {size} texts, by its shape; found {len(values)}.")
     return values
+
+
+def _texts(raw: bytes) -> Iterator[str]:
+    place = 0
+    while place < len(raw):
+        (length,) = _LENGTH.unpack_from(raw, place)
+        place += _LENGTH.size + length
+        if place > len(raw):
+            raise ValueError(length)
+        yield raw[place - length : place].decode()
 
 
 # ----------------------------------------------------------------------------------------------------------------------
