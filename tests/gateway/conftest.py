@@ -75,12 +75,22 @@ class Slow(Constant):
         return super().predict_proba(rows)
 
 
+class SlowRaising(Slow):
+    """Both."""
+
+    def predict_proba(self, rows: pd.DataFrame) -> Any:
+        found = super().predict_proba(rows)
+        if (rows["age"] > 100).any():
+            raise RuntimeError("too old")
+        return found
+
+
 def learned() -> Any:
     """A pipeline of scikit-learn, as a trainer makes it."""
     rng = np.random.default_rng(7)
-    rows = pd.DataFrame(
-        {"channel": rng.choice(["mail", "phone"], 400), "age": rng.normal(40, 10, 400), "weight": rng.normal(70, 9, 400)}
-    )
+    rows = pd.DataFrame({
+        "age": rng.normal(40, 10, 400), "channel": rng.choice(["mail", "phone"], 400), "weight": rng.normal(70, 9, 400)
+    })  # fmt: skip
     truth = np.where(rows["age"] + 5 * (rows["channel"] == "mail") > 42, "billing", "product")
     encode = make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore"), ["channel"]), (SimpleImputer(), ["age", "weight"])

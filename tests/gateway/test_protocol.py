@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from tests.gateway.conftest import NAME, Desk, answering, ready
+from tests.gateway.conftest import NAME, Constant, Desk, answering, ready
 from tritonclient.utils import InferenceServerException
 
 from shelflife import plan
@@ -65,7 +65,8 @@ def test_it_is_asked_in_json_and_in_binary(gateway: str, binary: bool, outputs: 
             NAME, inputs(binary=binary), model_version="1", outputs=asked, request_id="a", parameters={"key": "k"},
             request_compression_algorithm=packed,
         )  # fmt: skip
-    assert [one.decode() if isinstance(one, bytes) else one for one in found.as_numpy("intent")] == ["product", "billing"]
+    said = [one.decode() if isinstance(one, bytes) else one for one in found.as_numpy("intent")]
+    assert said == ["product", "billing"]
     assert found.as_numpy("confidence").dtype == np.float64
     assert (found.as_numpy("confidence") > 0.5).all()
     said = found.get_response()
@@ -114,7 +115,8 @@ BAD = [
     ({**ROWS[0], "age": True}, "Input 'age' is to be a number in row 0; found True."),
     ({**ROWS[0], "channel": [1]}, "Input 'channel' is to be a text in row 0; found [1]."),
     ({**ROWS[0], "id": ""}, "`id` is to be a text of 1 to 200 characters; found ''."),
-    ({**ROWS[0], "time": "yesterday"}, "'time' is to be a time with its zone, as 2026-05-01T13:00:00Z; found 'yesterday'."),
+    ({**ROWS[0], "time": "yesterday"},
+     "'time' is to be a time with its zone, as 2026-05-01T13:00:00Z; found 'yesterday'."),
     ({"rows": []}, "There is no row to answer."),
     ({"rows": [ROWS[0], 7]}, "Row 1 is to be an object of inputs and their values; found 7."),
     ({"rows": ROWS, "ids": ["a", "a"]}, "`ids` holds one of them twice; each row has its own."),
@@ -141,9 +143,10 @@ BAD_TENSORS = [
     ([tensor("age", data=["x"])], "The data of input 'age' are to be numbers."),
     ([tensor("age", "INT8", data=[400])], "The data of input 'age' hold a number that is no INT8."),
     ([tensor("age", "BOOL", data=[True])] * 2, "There are two inputs 'age'."),
-    ([tensor("age", data=[1])], "There is no input 'age'"),
+    ([tensor("age", data=[1])], "Input 'channel' is missing."),
     ([tensor("age", data=[1]), tensor("weight", data=[1])], "Input 'channel' is missing."),
-    ([tensor("x", shape=[1, 3], data=[1, 2, 3])], "There is no input 'x'. One tensor for all inputs is to have the shape"),
+    ([tensor("x", shape=[1, 3], data=[1, 2, 3])],
+     "There is no input 'x'. One tensor for all inputs is to have the shape [rows, 3], where all are numeric;"),
     ([tensor("channel", "BYTES", data=["a"]), tensor("age", shape=[2], data=[1, 2]), tensor("weight", data=[1])],
      "Input 'age' has 2 rows, and 'channel' has 1."),
     ([tensor("channel", "BYTES", data=["a"]), tensor("age", "BYTES", data=["1"]), tensor("weight", data=[1])],
@@ -157,15 +160,13 @@ BAD_TENSORS = [
 def test_what_is_wrong_with_a_tensor_is_named(gateway: str, given: Any, wanted: str) -> None:
     found = httpx.post(f"{gateway}/v2/models/{NAME}/infer", json={"inputs": given})
     assert found.status_code == 400
-    if wanted == "There is no input 'age'":
-        wanted = "Input 'channel' is missing."
     assert found.json()["error"].startswith(wanted)
 
 
 def test_an_output_that_there_is_not_is_named(gateway: str) -> None:
     with (
         triton.InferenceServerClient(gateway.removeprefix("http://")) as client,
-        pytest.raises(InferenceServerException, match="There is no output 'intend'. Did you mean 'intent'?"),
+        pytest.raises(InferenceServerException, match=r"There is no output 'intend'\. Did you mean 'intent'\?"),
     ):
         client.infer(NAME, inputs(binary=True), outputs=[triton.InferRequestedOutput("intend")])
 
@@ -211,8 +212,6 @@ def test_all_numeric_inputs_come_as_one_tensor(desk: Desk) -> None:
     said = {"system": "scale", "model.inputs": {"age": "numeric", "weight": "numeric"}, "model.pickle": [NAME]}
     system.apply(plan.parse(plans.text(**said)), by="lead", because="first")
     scale = Desk(system, desk.folder, "scale")
-    from tests.gateway.conftest import Constant
-
     scale.version(3, Constant("heavy"))
     scale.route(3)
     with answering(system.settings) as url:

@@ -186,9 +186,7 @@ def _finite(found: Any, name: str) -> Any:
 def _is_vector(value: Any) -> bool:
     if value is None:
         return True
-    return isinstance(value, list) and all(
-        (type(one) in (int, float) and math.isfinite(one)) or (isinstance(one, float) and math.isnan(one)) for one in value
-    )
+    return isinstance(value, list) and all(type(one) in (int, float) and abs(one) < 1e300 for one in value)
 
 
 def _complain(values: list[Any], name: str, words: str, fits: Callable[[Any], bool]) -> None:
