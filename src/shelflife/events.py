@@ -321,6 +321,16 @@ class AliasMoved(Event):
     found: str | None
 
 
+class VersionRefused(Event):
+    """The routes ask for a version that a gateway does not serve: its artifact is not what was registered, or fails."""
+
+    kind: ClassVar[str] = "version.refused"
+    system: str
+    version: int
+    revision: int
+    says: str
+
+
 def kinds() -> dict[str, type[Event]]:
     """Every event by its name."""
     return {event.kind: event for event in Event.__subclasses__()}

@@ -24,6 +24,7 @@ from shelflife.observe.files import Observed
 from shelflife.observe.intake import Intake
 from shelflife.observe.keep import check_fits
 from shelflife.observe.rows import Read, from_json
+from shelflife.observe.served import Served
 from shelflife.observe.shapes import RowKind, Shape, shape
 from shelflife.plan import Written, recalled
 from shelflife.profile.reference import Reference
@@ -195,6 +196,10 @@ class System:
             yield found
         finally:
             found.close()
+
+    def served(self) -> Served:
+        """The way in of what gateways of this machine have answered."""
+        return Served(self.database, self.tables, self.settings.served_folder, self.shape, self.clock)
 
     def observe(
         self, system: str, kind: RowKind, path: str | Path, *, columns: Mapping[str, str] | None = None, by: str
