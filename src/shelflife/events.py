@@ -321,6 +321,7 @@ class AliasMoved(Event):
     found: str | None
 
 
+@dataclass(frozen=True)
 class VersionRefused(Event):
     """The routes ask for a version that a gateway does not serve: its artifact is not what was registered, or fails."""
 
@@ -329,17 +330,6 @@ class VersionRefused(Event):
     version: int
     revision: int
     says: str
-
-
-def kinds() -> dict[str, type[Event]]:
-    """Every event by its name."""
-    return {event.kind: event for event in Event.__subclasses__()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)
@@ -465,3 +455,14 @@ class RenewalHeld(Event):
     kind: ClassVar[str] = "renewal.held"
     system: str
     says: str
+
+
+def kinds() -> dict[str, type[Event]]:
+    """Every event by its name."""
+    return {event.kind: event for event in Event.__subclasses__()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value
