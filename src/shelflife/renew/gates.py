@@ -31,7 +31,7 @@ from shelflife.plan.spec import (
     Plan,
     SizeGate,
 )  # fmt: skip
-from shelflife.renew.measures import figure, losses
+from shelflife.renew.measures import HARD, figure, losses, of_counts
 
 Floats = NDArray[np.float64]
 State = Literal["pass", "fail", "unknown"]
@@ -219,7 +219,20 @@ def _compared(metric: str, held: Held, margin: float, level: float) -> tuple[Sta
     ours, theirs = losses(metric, held.truth, held.challenger), losses(metric, held.truth, held.champion)
     if ours is not None and theirs is not None:
         return _bet(ours - theirs, margin, level)
+    low, high = _interval(_worse_by(metric, held), level, len(held.truth))
+    evidence = {"worse_by_low": low, "worse_by_high": high}
+    if math.isnan(low):
+        return "unknown", evidence
+    return ("pass" if high <= margin else "fail" if low > margin else "unknown"), evidence
+
+
+def _worse_by(metric: str, held: Held) -> Floats:
+    """How much worse the challenger is in each of many draws of the rows."""
+    assert held.champion is not None
     sign = 1.0 if metric in LOSSES else -1.0
+    if metric in HARD:
+        ours, theirs = _drawn(metric, held.truth, [held.challenger.predictions, held.champion.predictions])
+        return np.asarray(theirs - ours)
 
     def worse(rows: Any) -> float:
         some = held.where(rows)
@@ -227,11 +240,7 @@ def _compared(metric: str, held: Held, margin: float, level: float) -> tuple[Sta
         found = figure(metric, some.truth, some.challenger), figure(metric, some.truth, some.champion)
         return math.nan if None in found else sign * (found[0] - found[1])  # type: ignore[operator]
 
-    low, high = _interval(worse, len(held.truth), level)
-    evidence = {"worse_by_low": low, "worse_by_high": high}
-    if math.isnan(low):
-        return "unknown", evidence
-    return ("pass" if high <= margin else "fail" if low > margin else "unknown"), evidence
+    return _resampled(worse, len(held.truth))
 
 
 def _bet(worse: Floats, margin: float, level: float) -> tuple[State, dict[str, Any]]:
@@ -276,11 +285,7 @@ def _floor(gate: MetricGate, asked: str, held: Held, level: float) -> Verdict:
     if found is None:
         return Verdict(asked, "unknown", f"{rows} rows are too few to tell; {FEWEST} are the fewest.", evidence)
 
-    def of(rows: Any) -> float:
-        value = figure(gate.metric, held.truth[rows], _where(held.challenger, rows))
-        return math.nan if value is None else value
-
-    low, high = _interval(of, rows, level)
+    low, high = _interval(_figures(gate.metric, held), level, rows)
     evidence |= {"low": low, "high": high, "level": level}
     least, most = gate.at_least, gate.at_most
     if math.isnan(low):
@@ -295,11 +300,40 @@ def _floor(gate: MetricGate, asked: str, held: Held, level: float) -> Verdict:
     return Verdict(asked, state, f"{said}{'' if state != 'unknown' else ': too little to tell'}.", evidence)
 
 
-def _interval(statistic: Callable[[Any], float], rows: int, level: float) -> tuple[float, float]:
-    """Between which the figure lies, each end with an error of at most `level`: a bootstrap of rows."""
+def _figures(metric: str, held: Held) -> Floats:
+    """The challenger's figure in each of many draws of the rows."""
+    if metric in HARD and held.challenger.predictions.dtype.kind != "f":
+        return _drawn(metric, held.truth, [held.challenger.predictions])[0]
+
+    def of(rows: Any) -> float:
+        value = figure(metric, held.truth[rows], _where(held.challenger, rows))
+        return math.nan if value is None else value
+
+    return _resampled(of, len(held.truth))
+
+
+def _drawn(metric: str, truth: Any, said: Sequence[Any]) -> list[Floats]:
+    """A metric of what each of some models said, in many draws of the rows; drawn are the counts of what is alike."""
+    words = [column.astype(str) for column in (truth, *said)]
+    classes, places = np.unique(np.concatenate(words), return_inverse=True)
+    cells, counts = np.unique(places.reshape(len(words), -1), axis=1, return_counts=True)
+    drawn = np.random.default_rng(0).multinomial(len(truth), counts / len(truth), _RESAMPLES).astype(np.float64)
+    of_class = np.arange(len(classes))[:, None]
+    true = drawn @ (of_class == cells[0]).T
+    return [
+        of_counts(metric, drawn @ ((of_class == cells[0]) & (cells[0] == own)).T, true, drawn @ (of_class == own).T)
+        for own in cells[1:]
+    ]
+
+
+def _resampled(statistic: Callable[[Any], float], rows: int) -> Floats:
     draw = np.random.default_rng(0)  # the same rows give the same verdict
     every = np.arange(rows)
-    found = np.array([statistic(draw.choice(every, rows)) for _ in range(_RESAMPLES)])
+    return np.array([statistic(draw.choice(every, rows)) for _ in range(_RESAMPLES)])
+
+
+def _interval(found: Floats, level: float, rows: int) -> tuple[float, float]:
+    """Between which a figure lies, each end with an error of at most `level`, from many draws of the rows."""
     found = found[np.isfinite(found)]
     if len(found) < _RESAMPLES // 2:
         return math.nan, math.nan
@@ -368,7 +402,7 @@ def _of_fairness(gate: FairnessGate, held: Held) -> Verdict:
         ]
         return math.nan if None in ends else ends[0] - ends[1]  # type: ignore[operator]
 
-    low, high = _interval(gap, len(held.truth), LEVEL)
+    low, high = _interval(_resampled(gap, len(held.truth)), LEVEL, len(held.truth))
     state: State = "unknown" if math.isnan(low) else "pass" if high <= gate.gap else "fail" if low > gate.gap else (
         "unknown")  # fmt: skip
     says = f"{_figure(found[best])} where {best}, {_figure(found[worst])} where {worst}"
