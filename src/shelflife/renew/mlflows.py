@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +35,7 @@ class Registry:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         from mlflow.tracking import MlflowClient
 
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # of the tables that it makes
         given = os.environ.get("MLFLOW_TRACKING_URI")
         here = f"sqlite:///{(settings.home / 'mlflow.db').absolute()}"
         self.uri = os.environ.get("MLFLOW_REGISTRY_URI") or given or here
@@ -101,7 +104,7 @@ class Registry:
             # By argument: what MLflow is told for the whole process it also writes into the environment.
             return Path(download_artifacts(artifact_uri=where, dst_path=str(into), tracking_uri=self.tracking))
         except Exception as error:
-            raise BadInput(f"The model {source} cannot be fetched from {self.uri}: {_first(error)}") from error
+            raise BadInput(f"The model {source} cannot be fetched from {_hidden(self.uri)}: {_first(error)}") from error
 
     def _address(self, source: str) -> str:
         """Where the artifact of a registered version lies."""
@@ -127,7 +130,12 @@ class Registry:
 
 
 def _away(uri: str, error: Exception) -> BadInput:
-    return BadInput(f"The MLflow registry {uri} does not do what was asked: {_first(error)}")
+    return BadInput(f"The MLflow registry {_hidden(uri)} does not do what was asked: {_first(error)}")
+
+
+def _hidden(uri: str) -> str:
+    """An address without the password that may be in it."""
+    return re.sub(r"//[^/@]*@", "//***@", uri)
 
 
 def _first(error: Exception) -> str:
