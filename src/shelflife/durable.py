@@ -109,7 +109,7 @@ class Durable:
             return True
 
     def join(self) -> None:
-        """Wait until the legs that were begun here have ended; what stopped one is for `legs` to tell."""
+        """Wait until the legs that were begun here have ended; what stopped one is in its run's notes."""
         while self._handles:
             handle = self._handles.pop()
             try:
@@ -117,13 +117,17 @@ class Durable:
             except Exception:
                 logging.getLogger("shelflife.durable").debug("a leg was stopped", exc_info=True)
 
-    def legs(self) -> list[Leg]:
-        """Those that are under way, and those that were stopped by an error."""
-        from dbos import DBOS
 
-        self.start()
-        found = DBOS.list_workflows(status=[*_GOING, "ERROR"], load_input=False, name="leg")
-        return [
-            Leg(one.workflow_id.partition("/")[0], one.status, None if one.error is None else str(one.error))
-            for one in found
-        ]
+def legs(url: str) -> list[Leg]:
+    """Those that are under way, and those that were stopped by an error; read by whoever asks, and nothing is done."""
+    from dbos import DBOSClient
+
+    client = DBOSClient(system_database_url=url)
+    try:
+        found = client.list_workflows(status=[*_GOING, "ERROR"], load_input=False, name="leg")
+    finally:
+        client.destroy()
+    return [
+        Leg(one.workflow_id.partition("/")[0], one.status, None if one.error is None else str(one.error))
+        for one in found
+    ]

@@ -321,15 +321,15 @@ class AliasMoved(Event):
     found: str | None
 
 
-def kinds() -> dict[str, type[Event]]:
-    """Every event by its name."""
-    return {event.kind: event for event in Event.__subclasses__()}
+@dataclass(frozen=True)
+class VersionRefused(Event):
+    """The routes ask for a version that a gateway does not serve: its artifact is not what was registered, or fails."""
 
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return list(value) if isinstance(value, tuple) else value
+    kind: ClassVar[str] = "version.refused"
+    system: str
+    version: int
+    revision: int
+    says: str
 
 
 @dataclass(frozen=True)
@@ -455,3 +455,14 @@ class RenewalHeld(Event):
     kind: ClassVar[str] = "renewal.held"
     system: str
     says: str
+
+
+def kinds() -> dict[str, type[Event]]:
+    """Every event by its name."""
+    return {event.kind: event for event in Event.__subclasses__()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value

@@ -24,11 +24,14 @@ from shelflife.observe.files import Observed
 from shelflife.observe.intake import Intake
 from shelflife.observe.keep import check_fits
 from shelflife.observe.rows import Read, from_json
+from shelflife.observe.served import Served
 from shelflife.observe.shapes import RowKind, Shape, shape
 from shelflife.plan import Written, recalled
 from shelflife.profile.reference import Reference
-from shelflife.renew import registry
+from shelflife.renew import registry, run
 from shelflife.renew.registry import Pointer, Version
+from shelflife.renew.run import Done, Renewal
+from shelflife.renew.steps import Step, steps
 from shelflife.rights import OF_PEOPLE, Denied, Unknown
 from shelflife.store.database import Database
 from shelflife.store.schema import plans, systems
@@ -42,7 +45,7 @@ from shelflife.workspace import Settings
 if TYPE_CHECKING:
     from shelflife.renew.adopt import Adopted
     from shelflife.renew.reproduce import Reproduced
-    from shelflife.renew.run import Renewal
+    from shelflife.renew.stuck import Stuck
     from shelflife.renew.tending import Renewer
     from shelflife.renew.triggers import Due
 
@@ -194,6 +197,10 @@ class System:
         finally:
             found.close()
 
+    def served(self) -> Served:
+        """The way in of what gateways of this machine have answered."""
+        return Served(self.database, self.tables, self.settings.served_folder, self.shape, self.clock)
+
     def observe(
         self, system: str, kind: RowKind, path: str | Path, *, columns: Mapping[str, str] | None = None, by: str
     ) -> Observed:
@@ -277,6 +284,24 @@ class Watching:
         with self._system.database.writing() as connection:
             findings.mute(connection, number, reason=reason, until=until, now=self._system.clock.now(), by=by)
 
+    def tell_moved(self, system: str, moved: Sequence[registry.Moved]) -> None:
+        """Open a finding of each alias that somebody moved in MLflow, and end those of aliases that are right again."""
+        here = self._system
+        number, _, _ = here.newest(system)
+        found = [
+            findings.Found("SL701", f"SL701 {one.alias}", one.says, "aliases follow Shelflife's", None, None,
+                           {"set": one.kept, "found": one.found})
+            for one in moved
+        ]  # fmt: skip
+        wrong = {one.key for one in found}
+        with here.database.writing() as connection:
+            living = [one for one in findings.kept(connection, system=system) if one.code == "SL701"]
+            for one in living:
+                if one.key not in wrong:
+                    why = "the alias stands for what it was set to"
+                    findings.resolve(connection, one, reason=why, now=here.clock.now(), by="renew")
+            findings.tell(connection, system, found, plan=number, now=here.clock.now())
+
     def resolve(self, number: int, *, reason: str, by: str) -> None:
         """Say that a finding is over."""
         with self._system.database.writing() as connection:
@@ -342,12 +367,11 @@ class Renewing:
     @functools.cached_property
     def _renewer(self) -> Renewer:
         # What learns and registers takes seconds to load; who only takes rows in never does.
-        from shelflife.renew.run import Rooms
         from shelflife.renew.tending import Renewer
 
         here = self._system
         return Renewer(
-            Rooms(here.database, here.tables, here.settings, here.clock, here.plan, here.snapshot,
+            run.Rooms(here.database, here.tables, here.settings, here.clock, here.plan, here.snapshot,
                   here.training_rows, self._compared_with)
         )  # fmt: skip
 
@@ -356,9 +380,13 @@ class Renewing:
         if "_renewer" in self.__dict__:
             self._renewer.close()
 
-    def tend(self, number: int, written: Written) -> Due:
-        """Start what is due of a system, and go on with what can."""
-        return self._renewer.tend(number, written)
+    def tend(self, system: str) -> Due:
+        """Start what is due of a system, go on with what can, and let MLflow's aliases follow."""
+        here = self._system
+        number, _, written = here.newest(system)
+        found = self._renewer.tend(number, written)
+        here.watching.tell_moved(system, registry.follow(here.database, here.settings, system, now=here.clock.now()))
+        return found
 
     def join(self) -> None:
         """Wait until what was begun here waits for somebody, or is over."""
@@ -366,10 +394,8 @@ class Renewing:
 
     def start(self, system: str, *, because: str, by: str) -> Renewal:
         """Start a renewal by hand."""
-        from shelflife.renew.run import Reason
-
         number, _, _ = self._system.newest(system)
-        return self._renewer.start(system, number, Reason("hand", because), by=by)
+        return self._renewer.start(system, number, run.Reason("hand", because), by=by)
 
     def decide(self, number: int, *, approve: bool, person: str, reason: str) -> None:
         """Approve or reject, as one of the plan's people."""
@@ -384,12 +410,32 @@ class Renewing:
         self._system.check_known(system)
         return self._renewer.roll_back(system, version, reason=reason, by=by)
 
+    def explain(self, system: str) -> list[Step]:
+        """What a renewal would do."""
+        return steps(self._system.plan(system).plan)
+
+    def planned(self, number: int) -> list[Step]:
+        """What a renewal does."""
+        found, _ = self.renewal(number)
+        return run.steps_of(found, self._system.plan(found.system, found.plan))
+
     def renewals(self, system: str | None = None) -> list[Renewal]:
         """All renewals, the newest first."""
-        from shelflife.renew import run
-
+        if system is not None:
+            self._system.check_known(system)
         with self._system.database.reading() as connection:
             return run.every(connection, system)
+
+    def renewal(self, number: int) -> tuple[Renewal, list[Done]]:
+        """One renewal, and its steps so far."""
+        with self._system.database.reading() as connection:
+            return run.one(connection, number), run.done(connection, number)
+
+    def stuck(self) -> list[Stuck]:
+        """What waits for whom, and what was stopped by an error."""
+        from shelflife.renew.stuck import stuck
+
+        return stuck(self._system.database, self._system.settings, self._system.clock.now())
 
     def _compared_with(self, system: str, rows: Any, now: datetime) -> None:
         plan = self._system.plan(system).plan

@@ -32,3 +32,13 @@ class Settings(BaseSettings):
     def log_folder(self) -> Path:
         """The folder of all logs."""
         return self.home / "log"
+
+    @property
+    def served_folder(self) -> Path:
+        """The folder of the logs of all gateways."""
+        return self.home / "served"
+
+    @property
+    def artifacts_folder(self) -> Path:
+        """The folder of artifacts that were fetched from elsewhere."""
+        return self.home / "artifacts"

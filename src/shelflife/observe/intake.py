@@ -25,10 +25,10 @@ import pyarrow as pa
 from shelflife.clock import Clock
 from shelflife.observe import ids
 from shelflife.observe.keep import keep
-from shelflife.observe.log import Log, adopted, records
 from shelflife.observe.rows import from_json
 from shelflife.observe.shapes import RowKind, Shape
 from shelflife.store.database import Database
+from shelflife.store.log import Log, adopted, records
 from shelflife.store.tables import Tables
 
 _HEAD = struct.Struct("<I")

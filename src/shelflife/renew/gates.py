@@ -195,7 +195,7 @@ def _limits(gate: MetricGate, asked: str, held: Held, *, share: int = 1) -> Iter
 def _not_worse(gate: MetricGate, asked: str, held: Held, level: float) -> Verdict:
     rows = len(held.truth)
     if held.champion is None:
-        return Verdict(asked, "unknown", "There is no champion to compare with; give an absolute limit as well.")
+        return Verdict(asked, "pass", "Nothing serves yet that it could be worse than.")
     if rows < FEWEST:
         return Verdict(asked, "unknown", f"{rows} rows are too few to tell; {FEWEST} are the fewest.", {"rows": rows})
     ours, theirs = figure(gate.metric, held.truth, held.challenger), figure(gate.metric, held.truth, held.champion)
@@ -316,8 +316,10 @@ def _interval(statistic: Callable[[Any], float], rows: int, level: float) -> tup
 def _of_flips(gate: FlipsGate, held: Held) -> Verdict:
     asked = f"flips at most {_percent(gate.flips.at_most)}"
     rows = len(held.truth)
-    if held.champion is None or rows < FEWEST:
-        return Verdict(asked, "unknown", "There is no champion, or there are too few rows, to compare with.")
+    if held.champion is None:
+        return Verdict(asked, "pass", "Nothing serves yet whose answers could change.")
+    if rows < FEWEST:
+        return Verdict(asked, "unknown", f"{rows} rows are too few to tell; {FEWEST} are the fewest.")
     flipped = _differ(held.challenger.predictions, held.champion.predictions)
     interval = stats.binomtest(int(flipped.sum()), rows).proportion_ci(1 - 2 * LEVEL, method="exact")
     state: State = (

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shelflife.events import VersionRefused
+from shelflife.ledger import entries
 from shelflife.models import label, scored
 from shelflife.plan.spec import Bake, Freeze, Rollout
 from shelflife.renew import live, making, registry, rollout
@@ -77,7 +79,7 @@ def close(going: Going) -> Outcome:
     scores = scored(plan, answers)
     if answers.scores is not None and plan.model.score:
         if len(plan.model.score) == 1:
-            rows = rows.append_column("score", pa.array(np.array(scores, dtype=np.float64)))
+            rows = rows.append_column(plan.model.score[0], pa.array(np.array(scores, dtype=np.float64)))
         else:
             for name in plan.model.score:
                 rows = rows.append_column(name, pa.array([one[name] for one in scores], pa.float64()))
@@ -108,13 +110,20 @@ def _watched(going: Going, version: int, champion: int | None) -> Outcome:
     beside = champion if champion is not None else version
     found = live.seen(going.rooms.tables, plan, version=version, beside=beside, since=began, now=going.now)
     evidence |= found.plain
-    why = live.abort(found, rolling.abort_if if rolling is not None else None)
+    why = _refused(going, version) or live.abort(found, rolling.abort_if if rolling is not None else None)
     if why is not None:
         return _gone_back(going, version, champion, why, evidence)
     left = _left(going, rolling.bake if rolling is not None else None, found.rows, began)
     if left:
         return Outcome(f"Version {version} answered {found.rows:,} requests; {left}", evidence, waits=True)
     return Outcome(f"Version {version} answered {found.rows:,} requests, and nothing says that it is worse", evidence)
+
+
+def _refused(going: Going, version: int) -> str | None:
+    """Why a gateway does not serve it, where one does not."""
+    with going.rooms.database.reading() as connection:
+        told = entries(connection, system=going.renewal.system, since=_began(going), kind=VersionRefused.kind)
+        return next((one.body["says"] for one in told if one.body["version"] == version), None)
 
 
 def _gone_back(going: Going, version: int, champion: int | None, why: str, evidence: dict[str, Any]) -> Outcome:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from shelflife.durable import Durable, Leg
+from shelflife.durable import Durable
 from shelflife.events import RenewalHeld
 from shelflife.ledger import append
 from shelflife.plan import Plan, Written
@@ -17,6 +16,7 @@ from shelflife.renew.run import BY, Reason, Renewal, Rooms
 from shelflife.renew.triggers import Due, Known, due
 from shelflife.routes import current
 from shelflife.store.schema import batches, findings, ledger
+from shelflife.workspace import Settings
 
 _HANDLERS = {
     "snapshot": making.snapshot, "check": making.check, "train": making.train, "choose": making.choose,
@@ -37,7 +37,7 @@ class Renewer:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._durable = Durable(_url(rooms), lambda name, place: run.do(rooms, _HANDLERS, name, place))
+        self._durable = Durable(url_of(rooms.settings), lambda name, place: run.do(rooms, _HANDLERS, name, place))
 
     def close(self) -> None:
         """Stop; what is under way is gone on with by whoever tends next."""
@@ -46,10 +46,6 @@ class Renewer:
     def join(self) -> None:
         """Wait until all that was begun here waits for somebody, or is over."""
         self._durable.join()
-
-    def legs(self) -> list[Leg]:
-        """What is under way, and what was stopped by an error."""
-        return self._durable.legs()
 
     def tend(self, number: int, written: Written) -> Due:
         """Start what is due of a system by its newest plan, and go on with what can; what was due."""
@@ -172,9 +168,8 @@ def _back(connection: Connection, renewal: Renewal, reason: str, now: datetime, 
     registry.close(connection, renewal.system, "challenger", by=by, because=reason, now=now)
 
 
-def _url(rooms: Rooms) -> str:
+def url_of(settings: Settings) -> str:
     """Where it is kept how far each renewal is: beside the workspace's SQLite file, or in its PostgreSQL."""
-    url: Any = rooms.settings.database_url
-    if url.startswith("sqlite"):
-        return f"sqlite:///{(rooms.settings.home / 'durable.db').absolute()}"
-    return str(url)
+    if settings.database_url.startswith("sqlite"):
+        return f"sqlite:///{(settings.home / 'durable.db').absolute()}"
+    return settings.database_url

@@ -87,7 +87,7 @@ def due(plan: Plan, known: Known, now: datetime) -> Due:
         reasons.append(Reason("challenger", f"challengers are trained every {written(cadence)}"))
     if not reasons:
         return Due()
-    broken = [one for one in known.findings if one.kind in _REPAIRS]
+    broken = [] if "quality" in renew.when else [one for one in known.findings if one.kind in _REPAIRS]
     if broken:
         said = "; ".join(f"finding {one.number}: {one.says}" for one in broken[:3])
         return Due(holds=(f"A renewal would not help before the feed is repaired ({said})",))

@@ -97,9 +97,11 @@ def keep(database: Database, plan: Plan, rows: pa.Table, *, source: str, now: da
     parts |= {ours: rows[theirs] for theirs, ours in called if theirs in rows.column_names}
     if columns.outcome is not None:
         parts[columns.outcome] = rows["outcome"]
-    with tempfile.TemporaryDirectory(prefix="shelflife-") as folder:
-        with doors.open_rows(pa.table(parts), time=columns.time, folder=Path(folder)) as opened:
-            learnt = _learnt(opened, plan, columns)
+    with (
+        tempfile.TemporaryDirectory(prefix="shelflife-") as folder,
+        doors.open_rows(pa.table(parts), time=columns.time, folder=Path(folder)) as opened,
+    ):
+        learnt = _learnt(opened, plan, columns)
     return _kept(database, plan.system, learnt, source=source, start=None, end=now, now=now, by=by)
 
 

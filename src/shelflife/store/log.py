@@ -3,6 +3,9 @@
 A segment is a file of records, each a length, a checksum and that many bytes. A group of records is written by one
 call and one fsync, so that many writers share its cost. What a crash leaves half-written was never acknowledged: it
 stands at the end of a segment, its checksum does not fit, and reading stops there.
+
+Whoever cannot wait for the disk writes first and syncs soon after: what was written outlives its process, and what was
+synced the machine. Segments that are handed over are there for another process to take while the writer lives.
 """
 
 from __future__ import annotations
@@ -13,11 +16,12 @@ import os
 import struct
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 _HEAD = struct.Struct("<II")
 _LOCK = "lock"
+_OVER = ".over"  # ends the name of a segment that was handed over
 
 
 class Log:
@@ -51,12 +55,23 @@ class Log:
         OSError
             Where the disk is full or broken; nothing of the group counts then.
         """
+        self.write(records, sync=True)
+
+    def write(self, records: Sequence[bytes], *, sync: bool = False) -> None:
+        """Hand records to the machine: the death of this process loses none of them; a power cut may, until `sync`.
+
+        Raises
+        ------
+        OSError
+            Where the disk is full or broken; nothing of the group counts then.
+        """
         parts = []
         for record in records:
             parts += [_HEAD.pack(len(record), zlib.crc32(record)), record]
         try:
             _write_all(self._file, parts)
-            os.fdatasync(self._file)
+            if sync:
+                os.fdatasync(self._file)
         except OSError:
             # Whatever reached the disk must not be followed by what counts.
             with contextlib.suppress(OSError):
@@ -64,6 +79,10 @@ class Log:
                 os.lseek(self._file, self._bytes, os.SEEK_SET)
             raise
         self._bytes += sum(len(part) for part in parts)
+
+    def sync(self) -> None:
+        """Wait until the disk has all that was written."""
+        os.fdatasync(self._file)
 
     def seal(self) -> Path | None:
         """Close the open segment and begin another; the closed one, or None where it held nothing."""
@@ -76,21 +95,51 @@ class Log:
         self._file = self._begin()
         return sealed
 
+    def turn(self) -> Callable[[], None] | None:
+        """Begin another segment; what hands the one before it over, and may take its time. None where it held nothing.
+
+        Nobody may write meanwhile, but may while it is handed over.
+        """
+        if not self._bytes:
+            return None
+        file, path = self._file, self._path(self._number)
+        begun = self._open(self._number + 1)
+        self._file, self._number, self._bytes = begun, self._number + 1, 0
+
+        def hand_over() -> None:
+            _sync_folder(self.folder)
+            os.fdatasync(file)
+            os.close(file)
+            path.rename(path.with_suffix(_OVER))
+
+        return hand_over
+
+    def handed_over(self) -> int:
+        """How many bytes of segments that were handed over wait to be taken."""
+        found = 0
+        for path in self.folder.glob(f"*{_OVER}"):
+            with contextlib.suppress(FileNotFoundError):
+                found += path.stat().st_size
+        return found
+
     def close(self) -> None:
         """Close the log; what it still holds is for whoever adopts its folder."""
         os.close(self._file)
         empty = not self._bytes
         if empty:
             self._path(self._number).unlink()
-        if empty and not list(self.folder.glob("*.log")):
+        if empty and not _segments(self.folder):
             (self.folder / _LOCK).unlink()
             self.folder.rmdir()
         os.close(self._lock)
 
     def _begin(self) -> int:
-        made = os.open(self._path(self._number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        made = self._open(self._number)
         _sync_folder(self.folder)
         return made
+
+    def _open(self, number: int) -> int:
+        return os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:010d}.log"
@@ -108,25 +157,47 @@ def records(segment: Path) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def adopted(root: Path) -> Iterator[list[Path]]:
+def adopted(root: Path, *, living: bool = False) -> Iterator[list[Path]]:
     """The segments of processes that are gone, oldest first, locked meanwhile so that nobody else adopts them.
 
     Folders that are empty at the end are removed.
+
+    Parameters
+    ----------
+    living
+        Whether also those that living processes have handed over; one process at a time then has any at all, and
+        others none.
     """
     held: list[tuple[Path, int]] = []
-    try:
-        for folder in sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []:
-            with contextlib.suppress(BlockingIOError, FileNotFoundError):
-                held.append((folder, _locked(folder)))
-        found = [segment for folder, _ in held for segment in sorted(folder.glob("*.log"))]
-        yield sorted(found, key=lambda segment: segment.stat().st_mtime_ns)
-    finally:
-        for folder, lock in held:
-            if not list(folder.glob("*.log")):
-                with contextlib.suppress(OSError):
-                    (folder / _LOCK).unlink(missing_ok=True)
-                    folder.rmdir()
-            os.close(lock)
+    found: list[Path] = []
+    with contextlib.ExitStack() as stack:
+        if living and root.is_dir():
+            try:
+                stack.callback(os.close, _locked(root))
+            except BlockingIOError:
+                yield found
+                return
+        try:
+            for folder in sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []:
+                try:
+                    held.append((folder, _locked(folder)))
+                except FileNotFoundError:
+                    continue
+                except BlockingIOError:
+                    found += sorted(folder.glob(f"*{_OVER}")) if living else []
+            found += [segment for folder, _ in held for segment in _segments(folder)]
+            yield sorted(found, key=lambda segment: segment.stat().st_mtime_ns)
+        finally:
+            for folder, lock in held:
+                if not _segments(folder):
+                    with contextlib.suppress(OSError):
+                        (folder / _LOCK).unlink(missing_ok=True)
+                        folder.rmdir()
+                os.close(lock)
+
+
+def _segments(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in (".log", _OVER))
 
 
 def _locked(folder: Path) -> int:
