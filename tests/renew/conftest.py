@@ -42,7 +42,7 @@ def rows(count: int = 400, seed: int = 0, task: str = "classification") -> pa.Ta
     return pa.table({
         "id": [f"{seed}-{place}" for place in range(count)],
         "time": pa.array(times.astype("datetime64[us]"), pa.timestamp("us", "UTC")),
-        "text": [f"lost {place % 7} bill {place % 3}" for place in range(count)],
+        "text": [f"lost{place % 7} bill{place % 3}" for place in range(count)],
         "channel": np.where(draw.random(count) < 0.5, "web", "mail"),
         "age": age,
         "outcome": outcome,

@@ -50,9 +50,7 @@ def code_of(record: Mapping[str, Any], at: Path, scratch: Path) -> Iterator[tupl
     if made.returncode != 0:
         raise BadInput(f"The commit {then['commit'][:12]} cannot be checked out: {_last(made.stderr)} Fetch it first.")
     try:
-        said = (
-            [f"code: commit {then['commit'][:12]}, in a worktree of its own"] if now["commit"] == then["commit"] else []
-        )
+        said = [f"code: commit {then['commit'][:12]}, not what lies here now"]
         if then["dirty"]:
             said.append(f"code: there were changes that were not committed then ({then['dirty'][:12]}); they are lost")
         yield tree / then["folder"], said

@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from shelflife import __version__
+
 _PATIENCE = 60  # seconds for Git
 
 
@@ -73,6 +75,7 @@ def _installed() -> tuple[tuple[str, ...], tuple[str, ...]]:
         packages.setdefault(name.lower().replace("_", "-"), one.version)
         if one.read_text("direct_url.json") is not None:
             others.add(name.lower().replace("_", "-"))
+    packages["shelflife"] = __version__  # also where it runs from a folder
     return tuple(f"{name}=={version}" for name, version in sorted(packages.items())), tuple(sorted(others))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -33,13 +35,15 @@ class Registry:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         from mlflow.tracking import MlflowClient
 
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # of the tables that it makes
         given = os.environ.get("MLFLOW_TRACKING_URI")
         here = f"sqlite:///{(settings.home / 'mlflow.db').absolute()}"
         self.uri = os.environ.get("MLFLOW_REGISTRY_URI") or given or here
         # A registry that is a file takes paths of this machine; a server takes what it can reach itself.
         self.is_here = "://" not in self.uri or self.uri.startswith(("sqlite:", "file:"))
+        self.tracking = given or self.uri
         try:
-            self.client = MlflowClient(tracking_uri=given or self.uri, registry_uri=self.uri)
+            self.client = MlflowClient(tracking_uri=self.tracking, registry_uri=self.uri)
         except Exception as error:
             raise _away(self.uri, error) from error
 
@@ -91,19 +95,25 @@ class Registry:
             return Path(shutil.copytree(source, into / "model"))
         if ":/" not in source:
             raise BadInput(f"A model is asked for as models:/NAME/3, runs:/ID/model or a folder; found {source!r}.")
-        import mlflow
         from mlflow.artifacts import download_artifacts
 
-        before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
         try:
-            mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or self.uri)
-            mlflow.set_registry_uri(self.uri)
-            return Path(download_artifacts(artifact_uri=source, dst_path=str(into)))
+            where = self._address(source) if source.startswith("models:/") else source
+            if Path(where).is_dir():
+                return Path(shutil.copytree(where, into / "model"))
+            # By argument: what MLflow is told for the whole process it also writes into the environment.
+            return Path(download_artifacts(artifact_uri=where, dst_path=str(into), tracking_uri=self.tracking))
         except Exception as error:
-            raise BadInput(f"The model {source} cannot be fetched from {self.uri}: {_first(error)}") from error
-        finally:
-            mlflow.set_tracking_uri(before[0])
-            mlflow.set_registry_uri(before[1])
+            raise BadInput(f"The model {source} cannot be fetched from {_hidden(self.uri)}: {_first(error)}") from error
+
+    def _address(self, source: str) -> str:
+        """Where the artifact of a registered version lies."""
+        name, at, alias = source.removeprefix("models:/").partition("@")
+        if at:
+            number = self.client.get_model_version_by_alias(name, alias).version
+        else:
+            name, _, number = name.rpartition("/")
+        return str(self.client.get_model_version_download_uri(name, number)).removeprefix("file://")
 
     def _of_key(self, model: str, key: str) -> list[Any]:
         said = model.replace("'", "''")
@@ -120,7 +130,12 @@ class Registry:
 
 
 def _away(uri: str, error: Exception) -> BadInput:
-    return BadInput(f"The MLflow registry {uri} does not do what was asked: {_first(error)}")
+    return BadInput(f"The MLflow registry {_hidden(uri)} does not do what was asked: {_first(error)}")
+
+
+def _hidden(uri: str) -> str:
+    """An address without the password that may be in it."""
+    return re.sub(r"//[^/@]*@", "//***@", uri)
 
 
 def _first(error: Exception) -> str:

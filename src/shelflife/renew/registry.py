@@ -216,7 +216,7 @@ def _aside(folder: Path, there: Path) -> None:
 
 def _lock(connection: Connection, system: str) -> None:
     """Let one transaction at a time number versions and move pointers of a system."""
-    connection.execute(select(systems.c.name).where(systems.c.name == system).with_for_update())
+    connection.execute(select(systems.c.name).where(systems.c.name == system).with_for_update(key_share=True))
 
 
 # ----------------------------------------------------------------------------------------------------------------------

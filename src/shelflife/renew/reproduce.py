@@ -93,12 +93,10 @@ def reproduce(
         How far scores, or predictions of a regression in units of their spread, may lie apart.
     """
     if "seed" not in version.record or rows is None:
-        made = (
-            f"it was adopted from {version.record['adopted']}"
-            if "adopted" in version.record
-            else "no snapshot was kept"
-        )
-        raise BadInput(f"Version {version.number} of {version.system!r} cannot be made again: {made}.")
+        why = "no snapshot and seed were kept"
+        if "adopted" in version.record:
+            why = f"it was adopted from {version.record['adopted']}"
+        raise BadInput(f"Version {version.number} of {version.system!r} cannot be made again: {why}.")
     found = models.digest(artifact)
     if found != version.digest:
         models.load(artifact, plan.plan, expected=version.digest)  # says so
