@@ -79,8 +79,8 @@ def test_plain_requests_with_all_inputs(client: httpx.Client, said: Any) -> None
 )  # fmt: skip
 def test_requests_of_the_protocol(client: httpx.Client, said: Any, tail: bytes, header: str | None) -> None:
     body = orjson.dumps(said)
-    told = str(len(body)) if header is None else header
-    fine(client.post(f"/v2/models/{NAME}/infer", content=body + tail, headers={"Inference-Header-Content-Length": told}))
+    told = {"Inference-Header-Content-Length": str(len(body)) if header is None else header}
+    fine(client.post(f"/v2/models/{NAME}/infer", content=body + tail, headers=told))
 
 
 @QUICK
@@ -91,7 +91,7 @@ def test_bytes(client: httpx.Client, body: bytes) -> None:
 
 
 @QUICK
-@given(st.lists(st.sampled_from(["v2", "models", NAME, "versions", "1", "ready", "health", "", "..", "%00", "%ff", "é"])))
+@given(st.lists(st.sampled_from(["v2", "models", NAME, "versions", "1", "ready", "health", "", "%00", "%ff", "é"])))
 def test_paths(client: httpx.Client, parts: list[str]) -> None:
     found = client.get(f"/{'/'.join(parts)}")
     assert found.status_code in (200, 404, 405), found.text
