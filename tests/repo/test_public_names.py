@@ -8,7 +8,7 @@ import pytest
 
 import shelflife
 
-MODULES = {
+MODULES = {"gateway", 
     "plan",
     "system",
     "workspace",
