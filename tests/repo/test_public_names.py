@@ -8,7 +8,8 @@ import pytest
 
 import shelflife
 
-MODULES = {"gateway", 
+MODULES = {
+    "gateway",
     "plan",
     "system",
     "workspace",
