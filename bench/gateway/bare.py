@@ -26,7 +26,7 @@ warnings.filterwarnings("ignore", "X does not have valid feature names")
 
 async def predict(request: Request) -> Response:
     said = orjson.loads(await request.body())
-    rows = said["rows"] if "rows" in said else [said]
+    rows = said.get("rows", [said])
     if ARRAYS:
         given = np.array([[row[name] for name in NAMES] for row in rows], dtype=np.float64)
     else:

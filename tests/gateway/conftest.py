@@ -145,7 +145,7 @@ class Desk:
         return pd.DataFrame() if found is None else found.to_pandas()
 
 
-def wait(until: Callable[[], Any], *, most: float = 20.0) -> Any:
+def wait(until: Callable[[], Any], *, most: float = 60.0) -> Any:
     """Wait until something holds; what it was."""
     pause, end = threading.Event(), time.monotonic() + most
     while not (found := until()):
@@ -174,7 +174,7 @@ def ready(url: str, path: str = "/v2/health/ready") -> None:
             return httpx.get(f"{url}{path}").status_code == 200
         return False
 
-    wait(asked, most=60)
+    wait(asked)
 
 
 @pytest.fixture

@@ -78,6 +78,8 @@ class Gateway:
         if self._guarded:
             self._guard = Guard(self._following.database, self._clock)
         self._following.start()
+        # Others answer at the same socket meanwhile; one that had no model yet would turn away what they can answer.
+        await self._loop.run_in_executor(None, self._following.looked.wait)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._loop.run_in_executor(None, self._following.stop)
@@ -203,6 +205,8 @@ class Gateway:
 
     def _serving(self, system: str) -> Serving:
         found = self._following.serving.get(system)
+        if found is None and self._following.seen is None:
+            raise Refused(503, "not_ready", "The routes could not be read yet. Come again.", (b"retry-after", b"1"))
         if found is None:
             known = ", ".join(sorted(self._following.serving)) or "none yet"
             raise Refused(404, "unknown_system", f"There is no model {system[:100]!r} here; there is: {known}.")

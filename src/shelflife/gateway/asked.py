@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from shelflife.models import label
 LONGEST = 200  # characters of an id or a key
 MOST_ROWS = 100_000
 _ANCIENT, _AHEAD = datetime(1900, 1, 1, tzinfo=UTC), timedelta(days=1)
+_OTHER = object()  # no name of an input
 _NUMBERS = {int, float, type(None)}
 
 Columns = dict[str, Any]
@@ -59,15 +61,21 @@ def named(
     if ids is None:
         first = os.urandom(12).hex() if id is None else id
         ids = [first] if rows == 1 else [f"{first}/{row}" for row in range(rows)]
+        _check_name("id", ids[-1])  # the longest
+    else:
+        _check_ids(ids, rows)
+    if key is not None:
+        _check_name("key", key)
+    return Asked(given, ids, (id or ids[0]) if key is None else key, _moment(time, now))
+
+
+def _check_ids(ids: Any, rows: int) -> None:
     if not isinstance(ids, list) or len(ids) != rows:
         raise BadInput(f"`ids` is to be a list of one text a row, {rows} in all.")
     for one in ids:
         _check_name("id", one)
     if len(set(ids)) < rows:
         raise BadInput("`ids` holds one of them twice; each row has its own.")
-    if key is not None:
-        _check_name("key", key)
-    return Asked(given, ids, (id or ids[0]) if key is None else key, _moment(time, now))
 
 
 def _check_name(name: str, value: Any) -> None:
@@ -97,16 +105,29 @@ def _micros(moment: datetime) -> int:
 
 def of_rows(rows: Sequence[Any], kinds: Mapping[str, str]) -> Columns:
     """The columns of rows that are objects of named inputs; an input that is not known is null, and is not left out."""
+    count = len(kinds)
+    take = itemgetter(*kinds)
+    try:
+        # As long as the inputs and with each of them: with no other.
+        values = [take(row) if len(row) == count else row[_OTHER] for row in rows]
+    except (KeyError, TypeError, AttributeError):
+        raise _wrong(rows, kinds) from None
+    each = zip(*values, strict=True) if count > 1 else [tuple(values)]
+    return {name: column(list(some), kind, name) for some, (name, kind) in zip(each, kinds.items(), strict=True)}
+
+
+def _wrong(rows: Sequence[Any], kinds: Mapping[str, str]) -> BadInput:
+    """What is wrong with the first row that does not have the inputs."""
     for place, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise BadInput(f"Row {place} is to be an object of inputs and their values; found {_shown(row)}.")
-        if row.keys() != kinds.keys():
-            for name in row:
-                if name not in kinds:
-                    raise BadInput(f"There is no input {name[:100]!r}. {nearest(name, kinds)}")
-            lacking = next(name for name in kinds if name not in row)
-            raise BadInput(f"Input {lacking!r} is missing in row {place}; null says that it is not known.")
-    return {name: column([row[name] for row in rows], kind, name) for name, kind in kinds.items()}
+            return BadInput(f"Row {place} is to be an object of inputs and their values; found {_shown(row)}.")
+        for name in row:
+            if name not in kinds:
+                return BadInput(f"There is no input {name[:100]!r}. {nearest(name, kinds)}")
+        for name in kinds:
+            if name not in row:
+                return BadInput(f"Input {name!r} is missing in row {place}; null says that it is not known.")
+    return BadInput("A row is to be an object of inputs and their values.")
 
 
 def of_tensors(tensors: Sequence[Tensor], kinds: Mapping[str, str]) -> Columns:

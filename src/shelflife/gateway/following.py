@@ -81,6 +81,7 @@ class Following:
         self._database: Database | None = None
         self._plans: dict[tuple[str, int], Written] = {}
         self._tried: dict[tuple[str, int], float] = {}
+        self.looked = threading.Event()  # set once the routes were asked for, whatever came of it
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="shelflife-routes", daemon=True)
 
@@ -125,6 +126,7 @@ class Following:
                 if not away:
                     _log.warning("the routes cannot be read; the last good ones go on: %s", error)
                 away = True
+            self.looked.set()
             if self._stop.wait(_EVERY):
                 return
 

@@ -16,13 +16,13 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import orjson
 
 from shelflife.errors import ShelflifeError
 from shelflife.gateway.asked import Asked, Columns, hidden
 from shelflife.gateway.journal import Journal
 from shelflife.models import Answers, Model, frame, scored
 from shelflife.plan import Plan
+from shelflife.store.answers import packed
 
 _MOST_ROWS = 20_000  # in one batch
 _log = logging.getLogger("shelflife.gateway")
@@ -177,35 +177,32 @@ class Loaded:
     # ---- what is logged ----------------------------------------------------------------------------------------------
 
     def _record(self, group: list[Waiting]) -> bytes:
-        """The answers of a batch: of each column a list, in which the rows of all requests follow each other."""
+        """The answers of a batch, in which the rows of all requests follow each other."""
         shadow = group[0].route == "shadow"
         said = self._head("shadows" if shadow else "predictions", group)
         said["prediction"] = list(chain.from_iterable(_answers_of(one).predictions.tolist() for one in group))
         scores = list(chain.from_iterable(one.scores for one in group))
-        if any(one is not None for one in scores[:1]) and not (shadow and isinstance(scores[0], dict)):
+        if scores[0] is not None and not (shadow and isinstance(scores[0], dict)):
             said["score"] = scores
-        if not shadow:
-            columns = _together(group)
-            said["inputs"] = {
-                name: hidden(values) if name in self.private else _plain(values) for name, values in columns.items()
-            }
-        return _dumped(said)
+        return packed(said, {} if shadow else self._inputs(group))
+
+    def _inputs(self, group: list[Waiting]) -> Columns:
+        columns = _together(group)
+        return {name: hidden(values) if name in self.private else values for name, values in columns.items()}
 
     def _failure(self, one: Waiting) -> bytes:
         said = self._head("shadows", [one])
-        return _dumped({**said, "error": [str(one.failed)] * one.rows})
+        return packed({**said, "error": str(one.failed)}, {})
 
     def _head(self, kind: str, group: list[Waiting]) -> dict[str, Any]:
         now = time.perf_counter()
-        each = [(one, one.rows) for one in group]
         return {
             "kind": kind, "system": self.system, "version": str(self.version),
             "id": list(chain.from_iterable(one.asked.ids for one in group)),
-            "key": list(chain.from_iterable([one.asked.key] * rows for one, rows in each)),
-            "time": list(chain.from_iterable([one.asked.time] * rows for one, rows in each)),
-            "route": list(chain.from_iterable([one.route] * rows for one, rows in each)),
-            "revision": list(chain.from_iterable([one.revision] * rows for one, rows in each)),
-            "latency": list(chain.from_iterable([round((now - one.begun) * 1000, 3)] * rows for one, rows in each)),
+            "requests": [
+                (one.rows, one.asked.time, one.asked.key, one.route, one.revision, round((now - one.begun) * 1000, 3))
+                for one in group
+            ],
         }  # fmt: skip
 
 
@@ -223,14 +220,6 @@ def _together(group: list[Waiting]) -> Columns:
         parts = [one.columns[name] for one in group]
         found[name] = np.concatenate(parts) if isinstance(first, np.ndarray) else list(chain.from_iterable(parts))
     return found
-
-
-def _plain(values: Any) -> Any:
-    return np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values
-
-
-def _dumped(said: dict[str, Any]) -> bytes:
-    return orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _said(error: Exception) -> str:

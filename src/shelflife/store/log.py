@@ -34,9 +34,14 @@ class Log:
     """
 
     def __init__(self, root: Path) -> None:
-        self.folder = root / uuid.uuid4().hex
-        self.folder.mkdir(parents=True)
-        self._lock = _locked(self.folder)
+        while True:
+            self.folder = root / uuid.uuid4().hex
+            self.folder.mkdir(parents=True)
+            try:
+                self._lock = _locked(self.folder)
+                break
+            except (BlockingIOError, FileNotFoundError):
+                continue  # somebody took it for one that is left, and removes it
         _sync_folder(root)
         self._number = 0
         self._bytes = 0
