@@ -50,12 +50,13 @@ def test_a_relation_that_turned_is_learnt_anew_asked_for_canaried_and_promoted(d
     here = desk(turns=16, challenger={"every": "4d", "better_by": 0.02})
     here.first()
     assert champion(here) == 1
-    assert here.newest.state == "promoted"
+    assert here.system.renewing.renewals(DESK)[-1].state == "promoted"
     good = here.wrong[-1]
     here.live(12)  # the relation turns; challengers are trained every fourth day
     waits = here.newest
     assert waits.state == "waiting"
-    assert waits.says == "Waits for owner to approve version 2"
+    version = waits.challenger
+    assert waits.says == f"Waits for owner to approve version {version}"
     bad = here.wrong[-1]
     assert bad > good + 0.1
     assert champion(here) == 1  # nothing is promoted without a person
@@ -66,14 +67,14 @@ def test_a_relation_that_turned_is_learnt_anew_asked_for_canaried_and_promoted(d
     here.tend()
     with here.system.database.reading() as connection:
         routed = current(connection)[DESK]
-    assert (routed.champion, routed.canary, routed.share) == (1, 2, 0.3)
-    here.live(4)
-    assert here.newest.state == "promoted"
-    assert champion(here) == 2
+    assert (routed.champion, routed.canary, routed.share) == (1, version, 0.3)
+    here.live(3)
+    assert here.system.renewing.renewal(waits.number)[0].state == "promoted"
+    assert champion(here) == version
     assert here.wrong[-1] < good + 0.05
     (given,) = [one for one in events(here, "approval.given") if one["renewal"] == waits.number]
-    assert given["digest"] == here.system.versions.one(DESK, 2).digest
-    assert here.system.versions.pointers(DESK)[-1].version == 2
+    assert given["digest"] == here.system.versions.one(DESK, version).digest
+    assert [one.version for one in here.system.versions.pointers(DESK) if one.alias == "champion"] == [1, version]
 
 
 def test_a_challenger_that_is_no_better_is_kept_in_the_wings(desk: Callable[..., Desk]) -> None:
@@ -148,16 +149,17 @@ def test_one_that_is_good_offline_and_bad_live_goes_back(desk: Callable[..., Des
     here = desk(turns=16, challenger={"every": "4d", "better_by": 0.02})
     here.first()
     here.live(12)
-    here.system.renewing.decide(here.newest.number, approve=True, person="deputy", reason="")
-    here.tend()
+    asked = here.newest
     here.turns = 10**9  # and what it has learnt is true no more
-    here.live(3)
-    found = here.newest if here.newest.state != "kept" else here.system.renewing.renewals(DESK)[1]
+    here.system.renewing.decide(asked.number, approve=True, person="deputy", reason="")
+    here.tend()
+    here.live(4)
+    found, _ = here.system.renewing.renewal(asked.number)
     assert found.state == "rolled_back"
-    assert "Version 2 went back: its error is" in found.says
+    assert f"Version {asked.challenger} went back: its error is" in found.says
     assert champion(here) == 1
     (told,) = events(here, "version.rolled_back")
-    assert (told["version"], told["before"]) == (1, 2)
+    assert (told["version"], told["before"]) == (1, asked.challenger)
 
 
 def test_by_hand_an_earlier_version_answers_at_once_and_stays(desk: Callable[..., Desk]) -> None:
@@ -166,15 +168,16 @@ def test_by_hand_an_earlier_version_answers_at_once_and_stays(desk: Callable[...
     with pytest.raises(BadInput, match="has had no champion before version 1"):
         here.system.renewing.roll_back(DESK, reason="no", by="lead")
     here.live(12)
-    here.system.renewing.decide(here.newest.number, approve=True, person="deputy", reason="")
+    asked = here.newest
+    here.system.renewing.decide(asked.number, approve=True, person="deputy", reason="")
     here.tend()
-    here.live(2)
-    assert champion(here) == 2
+    here.live(1)
+    assert champion(here) == asked.challenger
     assert here.system.renewing.roll_back(DESK, reason="complaints", by="lead") == 1
     assert champion(here) == 1
     here.tend()
     assert champion(here) == 1
-    assert here.system.renewing.renewals(DESK)[0].state == "rolled_back"
+    assert here.system.renewing.renewal(asked.number)[0].state == "rolled_back"
 
 
 def test_a_freeze_holds_a_rollout(desk: Callable[..., Desk], clock: ManualClock) -> None:
@@ -205,7 +208,7 @@ def test_what_is_explained_is_what_is_done(desk: Callable[..., Desk]) -> None:
     here = desk()
     here.first()
     said = [one.name for one in here.system.renewing.explain(DESK)]
-    _, done = here.system.renewing.renewal(here.newest.number)
+    _, done = here.system.renewing.renewal(1)
     assert [one.name for one in done] == said
-    assert said == ["snapshot", "check", "train 8d", "train all", "choose", "gates", "approve", "canary 30 %", "promote",
-                    "bake", "close"]  # fmt: skip
+    assert said[:4] == ["snapshot", "check", "train 8d", "train all"]
+    assert said[4:] == ["choose", "gates", "approve", "canary 30 %", "promote", "bake", "close"]
