@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("SHELFLIFE_BENCH", ROOT / ".bench"))
 NEEDS = {
     "evidently": ["evidently==0.7.23", "pandas<3", "pyarrow", "statsmodels"],
+    "mlserver": ["mlserver", "mlserver-sklearn", "scikit-learn"],
     "nannyml": ["nannyml==0.13.1", "pandas<3", "pyarrow", "statsmodels"],
     "river": ["river"],
 }

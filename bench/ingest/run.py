@@ -73,7 +73,8 @@ def service(home: Path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "shelflife", "up", "--port", str(port), "--workspace", str(home)]
+    command = [sys.executable, "-m", "shelflife", "up", "--port", str(port), "--gateway-port", "0", "--workspace",
+               str(home)]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         for _ in range(400):

@@ -4,8 +4,10 @@
     ├── BadInput            what was given cannot be used                 exit 2
     │   ├── Missing         what was asked for is not there
     │   ├── PlanError       a plan is not valid (shelflife.plan)
-    │   └── TrainerFailed   the user's trainer raised or returned nonsense
+    │   ├── TrainerFailed   the user's trainer raised or returned nonsense
+    │   └── Unloadable      an artifact cannot be loaded or used (shelflife.models)
     ├── Denied              they may not (shelflife.rights)
+    ├── Tampered            an artifact is not what was registered (shelflife.models)
     ├── NotSignedIn         password or link are wrong (shelflife.accounts)
     └── NotEnoughHistory    the input is fine but too short to answer     exit 3
 

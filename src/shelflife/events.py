@@ -279,6 +279,192 @@ class FindingResolved(Event):
     reason: str
 
 
+@dataclass(frozen=True)
+class VersionRegistered(Event):
+    """A version of a model was registered: in MLflow as this model and number, of an artifact with this digest."""
+
+    kind: ClassVar[str] = "version.registered"
+    system: str
+    version: int
+    model: str
+    registered: str
+    digest: str
+    plan: int
+    snapshot: str | None
+    because: str
+
+
+@dataclass(frozen=True)
+class PointerMoved(Event):
+    """Another version is champion or challenger (before: None for none)."""
+
+    kind: ClassVar[str] = "pointer.moved"
+    system: str
+    alias: str
+    before: int | None
+    version: int
+    because: str
+
+
+@dataclass(frozen=True)
+class PointerClosed(Event):
+    """No version is champion or challenger any more."""
+
+    kind: ClassVar[str] = "pointer.closed"
+    system: str
+    alias: str
+    before: int
+    because: str
+
+
+@dataclass(frozen=True)
+class AliasMoved(Event):
+    """Somebody else moved an alias in MLflow: it was kept at one version there, and is found at another."""
+
+    kind: ClassVar[str] = "alias.moved"
+    system: str
+    model: str
+    alias: str
+    kept: str | None
+    found: str | None
+
+
+@dataclass(frozen=True)
+class VersionRefused(Event):
+    """The routes ask for a version that a gateway does not serve: its artifact is not what was registered, or fails."""
+
+    kind: ClassVar[str] = "version.refused"
+    system: str
+    version: int
+    revision: int
+    says: str
+
+
+@dataclass(frozen=True)
+class RenewalStarted(Event):
+    """A renewal was started, by this plan and for these reasons."""
+
+    kind: ClassVar[str] = "renewal.started"
+    system: str
+    renewal: int
+    plan: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RenewalStep(Event):
+    """A step of a renewal was done."""
+
+    kind: ClassVar[str] = "renewal.step"
+    system: str
+    renewal: int
+    step: str
+    says: str
+
+
+@dataclass(frozen=True)
+class RenewalEnded(Event):
+    """A renewal is over: promoted, kept (the champion stays), rejected, expired, rolled_back, held or failed."""
+
+    kind: ClassVar[str] = "renewal.ended"
+    system: str
+    renewal: int
+    state: str
+    says: str
+
+
+@dataclass(frozen=True)
+class ApprovalAsked(Event):
+    """People were asked for a decision on this artifact, by this plan, after the gates said this."""
+
+    kind: ClassVar[str] = "approval.asked"
+    system: str
+    renewal: int
+    of: str
+    digest: str
+    plan: int
+    report: str
+    expires: datetime
+
+
+@dataclass(frozen=True)
+class ApprovalGiven(Event):
+    """Somebody approved exactly this."""
+
+    kind: ClassVar[str] = "approval.given"
+    system: str
+    renewal: int
+    digest: str
+    plan: int
+    report: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ApprovalRejected(Event):
+    """Somebody said no to this, and why."""
+
+    kind: ClassVar[str] = "approval.rejected"
+    system: str
+    renewal: int
+    digest: str
+    plan: int
+    report: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ApprovalExpired(Event):
+    """Nobody decided in time."""
+
+    kind: ClassVar[str] = "approval.expired"
+    system: str
+    renewal: int
+
+
+@dataclass(frozen=True)
+class RoutesChanged(Event):
+    """Who answers which share of requests, from this revision of the routes on."""
+
+    kind: ClassVar[str] = "routes.changed"
+    system: str
+    revision: int
+    champion: int
+    canary: int | None
+    share: float
+    shadow: int | None
+    because: str
+
+
+@dataclass(frozen=True)
+class RolledBack(Event):
+    """An earlier version answers again."""
+
+    kind: ClassVar[str] = "version.rolled_back"
+    system: str
+    version: int
+    before: int
+    because: str
+
+
+@dataclass(frozen=True)
+class ApprovalReminded(Event):
+    """Those who are to decide were reminded."""
+
+    kind: ClassVar[str] = "approval.reminded"
+    system: str
+    renewal: int
+
+
+@dataclass(frozen=True)
+class RenewalHeld(Event):
+    """A renewal was due and was not started: why it would not help, or not yet."""
+
+    kind: ClassVar[str] = "renewal.held"
+    system: str
+    says: str
+
+
 def kinds() -> dict[str, type[Event]]:
     """Every event by its name."""
     return {event.kind: event for event in Event.__subclasses__()}

@@ -48,6 +48,8 @@ def tasks_of(plan: Plan) -> list[Task]:
     """What a plan asks to be done again and again, in the order in which it is done."""
     found = [Task(plan.system, "pull", name, feed.pull.every) for name, feed in plan.feeds.items() if feed.pull]
     found.append(Task(plan.system, "watch", None, min(plan.watch.bucket, _LOOK)))
+    if plan.renew is not None:
+        found.append(Task(plan.system, "renew", None, _LOOK))
     if plan.keep is not None:
         found.append(Task(plan.system, "expire", None, _DAY))
     found.append(Task(plan.system, "compact", None, _DAY))
@@ -90,6 +92,7 @@ class Loop:
         """Do all that is due; what was done."""
         done: list[Task] = []
         if not self._leads():
+            self._system.renewing.close()  # whoever leads carries it on
             return done
         wanted = [task for _, written in self._system.current_plans() for task in tasks_of(written.plan)]
         with self._system.database.reading() as connection:
@@ -152,6 +155,8 @@ class Loop:
             self._system.pull(task.system, task.of, by=WHO)
         elif task.verb == "watch":
             self._system.watching.look(task.system, resumed=self._since)
+        elif task.verb == "renew":
+            self._system.renewing.tend(task.system)
         elif task.verb == "expire":
             self._system.expire(task.system, by=WHO)
         else:

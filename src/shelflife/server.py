@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shelflife import __version__
-from shelflife.api import health, metrics, observations, reading
+from shelflife.api import health, metrics, observations, reading, renewals, versions
 from shelflife.api.metrics import Metrics
 from shelflife.api.problems import invalid, problem
 from shelflife.errors import BadInput, Missing
@@ -69,7 +69,7 @@ def create(system: System, *, behind_proxy: bool = False, **intake: Any) -> Fast
     )  # fmt: skip
     app.state.system, app.state.behind_proxy, app.state.metrics = system, behind_proxy, Metrics()
     # Rows are taken in by the last: it has a place for any word, the others come before it.
-    for module in (health, metrics, reading, doors, people, manual, sheet, pages, observations):
+    for module in (health, metrics, reading, renewals, versions, doors, people, manual, sheet, pages, observations):
         app.include_router(module.router)
     app.include_router(reading.badges)
     app.add_middleware(_Guarded, metrics=app.state.metrics)

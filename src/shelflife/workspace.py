@@ -96,3 +96,13 @@ class Settings(BaseSettings):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             return (self.home / _MARK).read_text(encoding="utf-8") == _MARKED
         return False
+
+    @property
+    def served_folder(self) -> Path:
+        """The folder of the logs of all gateways."""
+        return self.home / "served"
+
+    @property
+    def artifacts_folder(self) -> Path:
+        """The folder of artifacts that were fetched from elsewhere."""
+        return self.home / "artifacts"

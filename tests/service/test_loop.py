@@ -134,11 +134,11 @@ def test_two_processes_on_one_workspace_fetch_each_row_once(tmp_path: Path) -> N
     subprocess.run([*command, "plan", "apply", "plan.yaml"], check=True, capture_output=True, **given_)
     started = [
         subprocess.Popen([*command, "up", *words], stderr=subprocess.PIPE, text=True, **given_)
-        for words in (["--role", "loop"], ["--port", "0"])
+        for words in (["--role", "loop"], ["--port", "0", "--gateway-port", "0"])
     ]
     for process in started:
         assert process.stderr is not None
-        assert "Ctrl-C stops it" in process.stderr.readline()
+        assert "Ctrl-C stops it" in next(line for line in process.stderr if "answers at" not in line)
     pull = subprocess.run([*command, "pull", NAME], capture_output=True, text=True, check=False, **given_)
     assert pull.returncode == 0
     for process in started:

@@ -22,8 +22,8 @@ from shelflife.errors import BadInput
 from shelflife.observe import ids
 from shelflife.observe import intake as taking
 from shelflife.observe.intake import Broken, Full
-from shelflife.observe.log import Log, adopted, records
 from shelflife.observe.rows import from_json
+from shelflife.store.log import Log, adopted, records
 from shelflife.store.schema import batches
 from shelflife.system import System
 from shelflife.testing.clock import ManualClock

@@ -95,9 +95,10 @@ def test_beyond_this_machine_it_is_encrypted(tmp_path: Path) -> None:
 def test_the_first_start_prints_a_link_and_a_stop_is_quiet(tmp_path: Path) -> None:
     System(Settings(home=tmp_path / "home")).close()
     environment = {**os.environ, "SHELFLIFE_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "shelflife", "up", "--port", "0", "--log", "json"]
+    command = [sys.executable, "-m", "shelflife", "up", "--port", "0", "--gateway-port", "0", "--log", "json"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
+        assert process.stderr.readline().startswith("Shelflife answers at http://127.0.0.1:")
         listens, first = process.stderr.readline(), process.stderr.readline()
         url = listens.split()[3]
         link = first.split()[first.split().index("once:") + 1]
@@ -114,6 +115,7 @@ def test_the_first_start_prints_a_link_and_a_stop_is_quiet(tmp_path: Path) -> No
         assert json.loads(line)["level"] in {"INFO", "WARNING"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        process.stderr.readline()
+        assert "answers at" in process.stderr.readline()
+        assert "listens at" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         assert "once:" not in process.stderr.read()

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from shelflife import plan
-from shelflife.observe.log import Damaged, Log, records
 from shelflife.observe.rows import from_json
+from shelflife.store.log import Damaged, Log, records
 from shelflife.store.tables import Tables
 from shelflife.system import System
 

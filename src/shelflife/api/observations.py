@@ -22,7 +22,7 @@ from shelflife.api.problems import kind as what
 from shelflife.errors import BadInput
 from shelflife.observe.intake import Broken, Full, Intake, Receipt
 from shelflife.observe.rows import LONGEST_ID, from_arrow
-from shelflife.observe.shapes import FEEDBACK, RowKind, Shape
+from shelflife.observe.shapes import FEEDBACK, SentKind, Shape
 
 router = APIRouter(prefix="/api/v1", tags=["observe"])
 
@@ -60,6 +60,10 @@ _ROW = {
         "version": {"type": "string", "description": "The model's version, of a prediction."},
         "prediction": {"type": _ANSWER, "description": "What was predicted."},
         "score": {"type": ["number", "object", "null"], "description": "Its score, or one by each name."},
+        "key": {"type": "string", "description": "By which a prediction was routed."},
+        "route": {"type": "string", "description": "Which route answered: champion or canary, for one."},
+        "revision": {"type": "number", "description": "The number of the routes, of a prediction."},
+        "latency": {"type": "number", "description": "How long a prediction took, in milliseconds."},
         "inputs": {"type": "object", "description": "What it was predicted from, by the names of the plan."},
         "outcome": {"type": _ANSWER, "description": "What turned out true, of an outcome."},
         "prediction_id": {"type": "string", "description": "What feedback is about."},
@@ -94,7 +98,7 @@ _BODY = {
     openapi_extra={**_BODY, "security": [{"token": []}]},
     summary="Take in rows.",
 )
-async def observe(request: Request, system: str, kind: RowKind) -> Response:
+async def observe(request: Request, system: str, kind: SentKind) -> Response:
     """Rows are accepted, known already, or rejected with a reason; those accepted are on the disk before the answer.
 
     Sending the same rows again is safe: each id is kept once.

@@ -12,7 +12,8 @@ from shelflife.check.result import Severity
 class Code:
     """What a code stands for.
 
-    ``kind`` is integrity, performance, relation, kpi, adoption, freshness, plan or drift; harm pages, drift is a note.
+    ``kind`` is integrity, performance, relation, kpi, adoption, freshness, plan, version or drift; harm pages, drift is
+    a note.
     """
 
     name: str
@@ -42,5 +43,6 @@ CODES = MappingProxyType(
         "SL501": Code("feed stale", "freshness", "page"),
         "SL502": Code("feed volume", "freshness", "page"),
         "SL601": Code("review overdue", "plan", "note"),
+        "SL701": Code("an alias was moved outside", "version", "page"),
     }
 )

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from shelflife import __version__
-from shelflife.cli import account, findings, ledger, plan, tables, token
+from shelflife.cli import account, findings, ledger, plan, renew, tables, token, versions
 from shelflife.cli.check import check
 from shelflife.cli.demo import demo
+from shelflife.cli.doctor import doctor
 from shelflife.cli.lifespan import lifespan
 from shelflife.cli.observe import observe, pull
 from shelflife.cli.profile import profile
@@ -54,6 +55,13 @@ app.command()(pull)
 app.command()(findings.reference)
 app.add_typer(findings.app, name="findings")
 app.command()(status)
+app.add_typer(versions.app, name="versions")
+app.command()(versions.adopt)
+app.command()(versions.reproduce)
+app.command()(renew.renew)
+app.add_typer(renew.app, name="renewals")
+app.command()(renew.rollback)
+app.command()(doctor)
 app.add_typer(account.app, name="account")
 app.add_typer(token.app, name="token")
 app.add_typer(tables.app, name="tables")

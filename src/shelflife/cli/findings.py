@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shelflife.cli.frame import as_json, complaining, panel
-from shelflife.cli.workspace import By, Home, opened, somebody
+from shelflife.cli.workspace import By, Home, moment, opened, somebody
 from shelflife.errors import BadInput
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def reference(
     """
     with opened(home) as workspace:
         number, made = workspace.watching.take_reference(
-            system, start=_moment(start, "--start"), end=_moment(end, "--end"), by=somebody(by)
+            system, start=moment(start, "--start"), end=moment(end, "--end"), by=somebody(by)
         )
     whole = made.profile.whole()
     typer.echo(f"✓ Reference {number} of {system}: {int(whole.rows.sum()):,} rows in {len(whole.rows):,} buckets.")
@@ -86,9 +85,9 @@ def show(number: Number, home: Home = None) -> None:
     if one.promised:
         typer.echo(f"  Promised: {one.promised}{where}.")
     until = one.until if one.state == "muted" else None  # what is resolved has an end, and nothing to wait for
-    for word, moment in (("Since", one.since), ("Opened", one.opened), ("Ended", one.ended), ("Until", until)):
-        if moment is not None:
-            typer.echo(f"  {word}: {moment:%Y-%m-%d %H:%M}Z")
+    for word, when in (("Since", one.since), ("Opened", one.opened), ("Ended", one.ended), ("Until", until)):
+        if when is not None:
+            typer.echo(f"  {word}: {when:%Y-%m-%d %H:%M}Z")
     if one.reason:
         typer.echo(f"  {one.reason} ({one.by})")
     also = one.recent.get("also", [])
@@ -115,11 +114,11 @@ def mute(
     by: By = None,
 ) -> None:
     """Say nothing of it for a time, for a reason."""
-    moment = _moment(until, "--until")
-    assert moment is not None
+    then = moment(until, "--until")
+    assert then is not None
     with opened(home) as workspace:
-        workspace.watching.mute(number, reason=reason, until=moment, by=somebody(by))
-    typer.echo(f"✓ Finding {number} is muted until {moment:%Y-%m-%d %H:%M}Z.")
+        workspace.watching.mute(number, reason=reason, until=then, by=somebody(by))
+    typer.echo(f"✓ Finding {number} is muted until {then:%Y-%m-%d %H:%M}Z.")
 
 
 @app.command()
@@ -131,16 +130,6 @@ def resolve(
     with opened(home) as workspace:
         workspace.watching.resolve(number, reason=reason, by=somebody(by))
     typer.echo(f"✓ Finding {number} is resolved.")
-
-
-def _moment(written: str | None, option: str) -> datetime | None:
-    if written is None:
-        return None
-    try:
-        found = datetime.fromisoformat(written)
-    except ValueError as error:
-        raise BadInput(f"{option} asks for a date or a moment, as 2026-05-01; found {written!r}.") from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _plain(one: Finding) -> dict[str, Any]:

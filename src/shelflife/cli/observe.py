@@ -29,10 +29,10 @@ def observe(
 
     Exit status: 0 all rows were kept or known, 1 some were rejected, 2 bad input.
     """
-    from shelflife.observe.shapes import KINDS
+    from shelflife.observe.shapes import SENT
 
-    if kind not in KINDS:
-        raise BadInput(f"Rows are {', '.join(KINDS)}; found {kind!r}. {nearest(kind, KINDS)}")
+    if kind not in SENT:
+        raise BadInput(f"Rows are {', '.join(SENT)}; found {kind!r}. {nearest(kind, SENT)}")
     with opened(home) as workspace:
         found = workspace.observe(system, kind, file, columns=_columns(columns), by=somebody(by))
     tell(found)

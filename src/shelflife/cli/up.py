@@ -26,15 +26,34 @@ if TYPE_CHECKING:
 _where = panel("Where")
 _seen = panel("Beyond this machine")
 _said = panel("Log")
+_served = panel("Gateway")
 
-ROLES = ("all", "api", "loop")
+ROLES = ("all", "api", "loop", "gateway")
+_GATEWAY_PORT = 8701
 
 
 @complaining
 def up(
-    role: Annotated[str, _where("What runs here: all, api (takes rows in) or loop (does what is due).")] = "all",
+    role: Annotated[
+        str, _where("What runs here: all, api (takes rows in), loop (does what is due) or gateway (models answer).")
+    ] = "all",
     host: Annotated[str, _where("The address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, _where("The port; 0 takes a free one.")] = 8700,
+    port: Annotated[
+        int | None, _where("The port; 0 takes a free one. 8700 unless told otherwise, of --role gateway 8701.")
+    ] = None,
+    gateway_port: Annotated[
+        int | None, _served("The gateway's port beside the API (--role all): 8701 unless told otherwise, 0 a free one.")
+    ] = None,
+    workers: Annotated[int, _served("How many processes answer.")] = 1,
+    gateway_tokens: Annotated[
+        bool, _served("Ask for a token that may observe the system, also on this machine; beyond it one always is.")
+    ] = False,
+    most_waiting: Annotated[
+        int, _served("How many rows may wait for a model before requests are told to come again (503).")
+    ] = 2_000,
+    most_log: Annotated[
+        int, _served("How many bytes of answers a worker may have in its log, likewise.")
+    ] = 2_000_000_000,
     tls_cert: Annotated[Path | None, _seen("The certificate chain, as PEM.")] = None,
     tls_key: Annotated[Path | None, _seen("Its private key, as PEM.")] = None,
     behind_proxy: Annotated[
@@ -44,7 +63,7 @@ def up(
     log_level: Annotated[str, _said("From which level on: debug, info, warning or error.")] = "info",
     home: Home = None,
 ) -> None:
-    """Run the service: rows come in over HTTP, people see pages, and what the plans ask for again and again is done.
+    """Run the service: rows come in, people see pages, models answer, and what the plans ask for is done.
 
     Ctrl-C stops it; what was accepted is kept. Beyond this machine it listens only with a certificate, or behind a
     proxy that has one.
@@ -54,22 +73,101 @@ def up(
     for option, value, allowed in (("--log", log, logs.FORMS), ("--log-level", log_level, logs.LEVELS)):
         if value not in allowed:
             raise BadInput(f"{option} asks for {', '.join(allowed)}; found {value!r}. {nearest(value, allowed)}")
+    if role == "gateway" and gateway_port is not None:
+        raise BadInput("With --role gateway its port is --port; --gateway-port is that of a gateway beside the API.")
+    if workers < 1:
+        raise BadInput(f"--workers asks for at least 1; found {workers}.")
     logs.configure(log, log_level)
-    with opened(home) as workspace:
+    with opened(home) as workspace, contextlib.ExitStack() as beside:
+        tls = _tls(host, tls_cert, tls_key, behind_proxy)
+        told: dict[str, Any] = {"log": log, "log_level": log_level}
+        told |= {"most_waiting": most_waiting, "most_bytes": most_log}
+        guarded = gateway_tokens or not _is_here(host)
+        if role == "gateway":
+            signed = _signed()
+            beside.enter_context(_taking(workspace))
+            at = _GATEWAY_PORT if port is None else port
+            beside.enter_context(_answering(workspace, host, at, workers, tls=tls, guarded=guarded, **told))
+            signed.wait()
+            return
+        beside.enter_context(_taking(workspace))
         if role == "loop":
             _beat(workspace)
             return
-        with _beating(workspace) if role == "all" else contextlib.nullcontext():
-            _serve(workspace, host, port, tls=_tls(host, tls_cert, tls_key, behind_proxy), behind_proxy=behind_proxy)
+        if role == "all":
+            at = _GATEWAY_PORT if gateway_port is None else gateway_port
+            beside.enter_context(
+                _answering(workspace, host, at, workers, option="--gateway-port", tls=tls, guarded=guarded, **told)
+            )
+            beside.enter_context(_beating(workspace))
+        _serve(workspace, host, 8700 if port is None else port, tls=tls, behind_proxy=behind_proxy)
+
+
+def _signed() -> threading.Event:
+    """Set once the process is told to stop."""
+    stop = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: stop.set())
+    return stop
+
+
+@contextlib.contextmanager
+def _taking(workspace: System) -> Iterator[None]:
+    """Keep what gateways of this machine have answered, beside what else is done, and once more at the end."""
+    stop = threading.Event()
+    thread = threading.Thread(target=workspace.served().run, args=(stop,), name="shelflife-served")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _answering(
+    workspace: System, host: str, port: int, workers: int, *, tls: dict[str, Any], option: str = "--port", **told: Any
+) -> Iterator[None]:
+    """Have models answer beside what else is done."""
+    try:
+        from shelflife.gateway.worker import Options, config
+        from shelflife.gateway.workers import Workers
+    except ImportError as error:
+        raise BadInput(f"The gateway needs {error.name}: pip install 'shelflife[server]'.") from error
+    options = Options(workspace.settings.model_dump_json(), server=tls, **told)
+    with _listening(host, port, option) as listening:
+        _usable(config(options))
+        at = _url(host, listening.getsockname()[1], bool(tls))
+        typer.echo(f"Shelflife answers at {at} (Open Inference Protocol: {at}/v2).", err=True)
+        running = Workers(listening, workers, options)
+        running.start()
+        try:
+            yield
+        finally:
+            running.stop()
+
+
+def _listening(host: str, port: int, option: str) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        said = str(getattr(error, "strerror", None) or error).rstrip(".")
+        raise BadInput(f"Cannot listen at {host}:{port}: {said}. {option} names another port.") from error
+
+
+def _usable(config: Any) -> None:
+    """Read what a server is told; raises `BadInput` where its certificate cannot be used."""
+    try:
+        config.load()
+    except (OSError, ValueError) as error:  # of ssl
+        raise BadInput(f"The certificate and key cannot be used: {error}.") from error
 
 
 def _beat(workspace: System) -> None:
     """Do what is due until the process is told to stop."""
     from shelflife.loop import Loop
 
-    stop = threading.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: stop.set())
+    stop = _signed()
     typer.echo("Shelflife does what is due. Ctrl-C stops it.", err=True)
     Loop(workspace).run(stop)
 
@@ -130,23 +228,16 @@ def _serve(workspace: System, host: str, port: int, *, tls: dict[str, Any], behi
         from shelflife.web import picture
     except ImportError as error:
         raise BadInput(f"The service needs {error.name}: pip install 'shelflife[server]'.") from error
-    try:
-        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
-        said = str(getattr(error, "strerror", None) or error).rstrip(".")
-        raise BadInput(f"Cannot listen at {host}:{port}: {said}. --port names another port.") from error
+    listening = _listening(host, port, "--port")
     # Answers wait for the thread that commits to get its turn; the default turn of 5 ms is longer than a commit.
     sys.setswitchinterval(0.0005)
     # Once it has stopped listening the server raises the signal again; what is open is to be closed then.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        config = uvicorn.Config(
-            create(workspace, behind_proxy=behind_proxy), access_log=False, log_config=None, server_header=False,
-            proxy_headers=False, timeout_graceful_shutdown=10, **tls,
-        )  # fmt: skip
-        config.load()
-    except (OSError, ValueError) as error:  # of ssl
-        raise BadInput(f"The certificate and key cannot be used: {error}.") from error
+    config = uvicorn.Config(
+        create(workspace, behind_proxy=behind_proxy), access_log=False, log_config=None, server_header=False,
+        proxy_headers=False, timeout_graceful_shutdown=10, **tls,
+    )  # fmt: skip
+    _usable(config)
     at = _url(host, listening.getsockname()[1], bool(tls))
     typer.echo(f"Shelflife listens at {at} (API: {at}/api). Ctrl-C stops it.", err=True)
     first = workspace.accounts.first()

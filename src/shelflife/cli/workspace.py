@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,3 +77,14 @@ def somebody(by: str | None) -> str:
     with contextlib.suppress(OSError, KeyError, ImportError):
         return getpass.getuser()
     return os.environ.get("USER", "somebody")
+
+
+def moment(written: str | None, option: str) -> datetime | None:
+    """A date or a moment as people write it, in UTC where no zone is said."""
+    if written is None:
+        return None
+    try:
+        found = datetime.fromisoformat(written)
+    except ValueError as error:
+        raise BadInput(f"{option} asks for a date or a moment, as 2026-05-01; found {written!r}.") from error
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -22,11 +22,11 @@ import pyarrow as pa
 
 from shelflife.clock import Clock
 from shelflife.observe import ids
-from shelflife.observe.log import Log, adopted
 from shelflife.observe.rows import from_json
 from shelflife.observe.segments import Key, move, packed
 from shelflife.observe.shapes import RowKind, Shape
 from shelflife.store.database import Database
+from shelflife.store.log import Log, adopted
 from shelflife.store.tables import Tables
 
 _log = logging.getLogger("shelflife.observe")

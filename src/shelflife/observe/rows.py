@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelflife.errors import BadInput, nearest
-from shelflife.observe.shapes import MOMENT, Shape
+from shelflife.observe.shapes import MOMENT, SERVED, Shape
 from shelflife.observe.values import READERS, family, shown
 
 LONGEST_ID = 200
@@ -97,6 +97,8 @@ def from_arrow(table: pa.Table, shape: Shape, *, now: datetime, columns: Mapping
         if ours not in table.column_names and theirs in table.column_names:
             named.setdefault(ours, theirs)
     known: set[str] = set()
+    # A flat table's column of such a name is an input where the plan has one.
+    inputs = set() if "inputs" in table.column_names else _input_names(shape)
 
     def take(name: str) -> pa.ChunkedArray | None:
         source = named.get(name, name)
@@ -112,7 +114,8 @@ def from_arrow(table: pa.Table, shape: Shape, *, now: datetime, columns: Mapping
         if pa.types.is_struct(column.type):
             arrays.append(_struct_of(column, take, reading, len(table)))
         else:
-            arrays.append(_cast(take(column.name), column.name, column.type, reading, len(table)))
+            given = None if column.name in SERVED and column.name in inputs else take(column.name)
+            arrays.append(_cast(given, column.name, column.type, reading, len(table)))
     reading.ignore(name for name in table.column_names if name not in known)
     return _finished(pa.table(arrays, schema=shape.schema), shape, reading, now)
 
@@ -135,6 +138,10 @@ def check_columns(names: Sequence[str], shape: Shape, columns: Mapping[str, str]
 
 
 # ----------------------------------------------------------------------------------------------------------------------
+
+
+def _input_names(shape: Shape) -> set[str]:
+    return {one.name for part in shape.schema if part.name == "inputs" for one in _inner(part)}
 
 
 def _inner(column: pa.Field) -> list[pa.Field]:

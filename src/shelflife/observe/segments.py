@@ -17,9 +17,9 @@ from shelflife.events import RowsSetAside
 from shelflife.ledger import append
 from shelflife.observe import left
 from shelflife.observe.keep import fitted, keep
-from shelflife.observe.log import Damaged, records
 from shelflife.observe.shapes import RowKind, Shape
 from shelflife.store.database import Database
+from shelflife.store.log import Damaged, records
 from shelflife.store.tables import Tables
 
 ASIDE = ".aside"  # a folder among the logs, which nobody adopts

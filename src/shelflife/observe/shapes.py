@@ -12,11 +12,16 @@ import pyarrow as pa
 
 from shelflife.plan import Plan
 
-RowKind = Literal["predictions", "outcomes", "feedback", "kpis"]
-KINDS: tuple[RowKind, ...] = ("predictions", "outcomes", "feedback", "kpis")
+# What is sent to us; shadows are answers of the gateway that nobody was given, and no evidence of the system.
+SentKind = Literal["predictions", "outcomes", "feedback", "kpis"]
+SENT: tuple[SentKind, ...] = ("predictions", "outcomes", "feedback", "kpis")
+RowKind = SentKind | Literal["shadows"]
+KINDS: tuple[RowKind, ...] = (*SENT, "shadows")
 
 MOMENT = pa.timestamp("us", tz="UTC")
 FEEDBACK = ("override", "escalation", "rating", "comment")
+# Of an answer of the gateway: by which key, which route and which number of the routes, after how many milliseconds.
+SERVED = {"key": pa.string(), "route": pa.string(), "revision": pa.float64(), "latency": pa.float64()}
 
 _TYPES = {
     "numeric": pa.float64(),
@@ -100,6 +105,7 @@ def _shape(plan: Plan, kind: RowKind) -> Shape:
         called = {} if plan.model.prediction == truth else {"prediction": plan.model.prediction}
         inputs = pa.struct([(name, _TYPES[kind]) for name, kind in plan.model.inputs.items()])
         fields += [pa.field("version", pa.string()), pa.field("prediction", answer)]
+        fields += [pa.field(name, kind) for name, kind in SERVED.items()]
         if len(plan.model.score) == 1:
             fields.append(pa.field("score", pa.float64()))
             called["score"] = next(iter(plan.model.score))
@@ -111,6 +117,10 @@ def _shape(plan: Plan, kind: RowKind) -> Shape:
         return Shape(
             kind, pa.schema(fields), frozenset({"id", "time"}), {}, frozenset(plan.model.private), called, between
         )
+    if kind == "shadows":
+        fields += [pa.field("version", pa.string()), pa.field("prediction", answer), pa.field("score", pa.float64())]
+        fields += [pa.field(name, kind) for name, kind in SERVED.items()]
+        return Shape(kind, pa.schema([*fields, pa.field("error", pa.string())]), frozenset({"id", "time"}), {})
     if kind == "outcomes":
         fields.append(pa.field("outcome", answer))
         called = {"outcome": truth} if truth else {}

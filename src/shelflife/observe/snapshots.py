@@ -14,14 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from shelflife.errors import BadInput
 from shelflife.events import SnapshotTaken
 from shelflife.ledger import append
 from shelflife.plan import Plan
 from shelflife.store.database import Database
-from shelflife.store.schema import snapshots
+from shelflife.store.schema import snapshots, systems
 from shelflife.store.settled import settled
 from shelflife.store.tables import Tables
 
@@ -39,17 +39,28 @@ class Snapshot:
 
 def take(
     database: Database, tables: Tables, plan: Plan, *, start: datetime | None, end: datetime | None, now: datetime,
-    by: str,
+    by: str, id: str | None = None,  # noqa: A002 - what it is called
 ) -> Snapshot:  # fmt: skip
-    """Fix the predictions of a time (from `start` to before `end`) that have an outcome by now."""
+    """Fix the predictions of a time (from `start` to before `end`) that have an outcome by now.
+
+    Under an `id` of the caller's it is taken once; whoever asks again is given the same.
+    """
     system = plan.system
     with database.reading() as connection:
         until = settled(connection, system)
+        known = _kept(connection, id) if id is not None else None
+    if known is not None:
+        return known
     inputs = [name for name in plan.model.inputs if name in _inputs(tables, system)]  # the others have no rows yet
     found = _rows(tables, system, inputs, until, start, end)
-    made = Snapshot(secrets.token_hex(8), system, until, len(found), _digest(found))
+    made = Snapshot(id or secrets.token_hex(8), system, until, len(found), _digest(found))
     versions = {kind: tables.version(system, kind) for kind in ("predictions", "outcomes")}
     with database.writing() as connection:
+        # Of two that take one at once the later one waits here, and then finds it.
+        connection.execute(select(systems.c.name).where(systems.c.name == system).with_for_update(key_share=True))
+        known = _kept(connection, made.id)
+        if known is not None:
+            return known
         connection.execute(
             insert(snapshots).values(
                 id=made.id, system=system, until=until, start=start, end=end, columns=inputs, rows=made.rows,
@@ -58,6 +69,11 @@ def take(
         )  # fmt: skip
         append(connection, SnapshotTaken(system, made.id, made.rows, made.sha256), at=now, by=by)
     return made
+
+
+def _kept(connection: Connection, id: str) -> Snapshot | None:  # noqa: A002 - as above
+    row = connection.execute(select(snapshots).where(snapshots.c.id == id)).one_or_none()
+    return None if row is None else Snapshot(row.id, row.system, row.until, row.rows, row.sha256)
 
 
 def read(database: Database, tables: Tables, id: str) -> pa.Table:  # noqa: A002 - what it is called
@@ -85,6 +101,16 @@ def _inputs(tables: Tables, system: str) -> set[str]:
     """The inputs of which there are columns."""
     made = tables.dataset(system, "predictions")
     return set() if made is None else {one.name for one in made.schema.field("inputs").type}
+
+
+def some(tables: Tables, plan: Plan, rows: int = 20) -> pa.Table | None:
+    """Inputs of some rows as a model is asked; None where there are none yet, or some are kept as digests alone."""
+    made = tables.dataset(plan.system, "predictions")
+    if made is None or plan.model.private:
+        return None
+    found = made.head(rows, columns=["inputs"])["inputs"].combine_chunks()
+    names = [one for one in plan.model.inputs if found.type.get_field_index(one) >= 0]
+    return pa.table({name: found.field(name) for name in names}) if len(found) else None
 
 
 def _rows(

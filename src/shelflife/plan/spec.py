@@ -139,6 +139,9 @@ class Model(Section):
     outcome: Outcome | None = Field(None, description="The truth, when it is known.")
     segments: tuple[Column, ...] = Field((), description="Inputs by whose values performance is also watched apart.")
     private: tuple[Column, ...] = Field((), description="Inputs that are kept only as digests.")
+    pickle: tuple[Line, ...] = Field(
+        (), description="Registered models that may be loaded though they are pickles, which run what they hold."
+    )
 
 
 class Rows(Bound):
@@ -397,6 +400,28 @@ class Challenger(Section):
     """How often a rival is trained in the wings."""
 
     every: Duration = Field(description="How often.")
+    better_by: Amount = Field(0.0, description="By how much it has to do better than the champion; else that stays.")
+
+
+class Money(Section):
+    """An amount of money."""
+
+    amount: Amount = Field(description="How much.")
+    currency: Currency = Field(description="Three letters, as EUR.")
+
+
+class Worth(Section):
+    """What a renewal costs and an error costs: one that does not pay is not asked for."""
+
+    error: Money = Field(description="What one error costs; of numbers, being off by one.")
+    renewal: Money = Field(description="What training, review and rollout of one renewal cost.")
+    horizon: Duration = Field(description="The time over which it has to pay.")
+
+    @model_validator(mode="after")
+    def _alike(self) -> Self:
+        if self.error.currency != self.renewal.currency:
+            raise _whole("names two currencies; write both amounts in one")
+        return self
 
 
 class TrainingData(Section):
@@ -404,6 +429,13 @@ class TrainingData(Section):
 
     windows: tuple[Window, ...] = Field(min_length=1, description="How far back each rival learns: durations, or all.")
     validate_: Duration = Field(alias="validate", description="The newest rows, kept apart to decide between them.")
+
+
+class Limits(Section):
+    """What one training may take; beyond it is stopped."""
+
+    time: Duration | None = Field(None, description="So long.")
+    memory_mb: Amount | None = Field(None, description="So many megabytes.")
 
 
 class Approve(Section):
@@ -482,6 +514,8 @@ class Renew(Section):
     cooldown: Duration | None = Field(None, description="How long after a renewal none is started by itself.")
     challenger: Challenger | None = Field(None, description="Rivals trained in the wings.")
     data: TrainingData | None = Field(None, description="What is trained on.")
+    worth: Worth | None = Field(None, description="What renewing costs and errors cost.")
+    limits: Limits | None = Field(None, description="What one training may take.")
     gates: tuple[Gate, ...] = Field((), description="What a challenger has to pass.")
     approve: Approve | None = Field(None, description="Who decides.")
     rollout: Rollout | None = Field(None, description="In which steps it reaches everyone.")

@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )  # fmt: skip
 
-FORM = "0006"  # the newest migration, which makes what stands here
+FORM = "0007"  # the newest migration, which makes what stands here
 
 metadata = MetaData(
     naming_convention={
@@ -329,4 +329,106 @@ findings = Table(  # written by shelflife.watch
     Column("recent", JSON, nullable=False),
     Index(None, "system", "state"),
     sqlite_autoincrement=True,
+)
+
+versions = Table(  # written by shelflife.renew.registry: every registered version of a system's model
+    "versions",
+    metadata,
+    Column("system", ForeignKey("systems.name"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("key", String(200), nullable=False),  # of what asked for it, so that it is registered once
+    Column("model", Text, nullable=False),  # its name and number in the MLflow registry
+    Column("registered", String(40), nullable=False),
+    Column("source", Text, nullable=False),  # where its artifact lies
+    Column("digest", String(64), nullable=False),  # of the artifact
+    Column("plan", Integer, nullable=False),
+    Column("snapshot", ForeignKey("snapshots.id")),
+    Column("record", JSON, nullable=False),  # code, environment, parameters, seed, window, metrics: what made it
+    Column("at", Moment, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    UniqueConstraint("system", "key"),
+)
+
+pointers = Table(  # written by shelflife.renew.registry: which version was what, from when to when, by whose decision
+    "pointers",
+    metadata,
+    Column("number", _Counted, primary_key=True),
+    Column("system", ForeignKey("systems.name"), nullable=False),
+    Column("alias", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment),
+    Column("by", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Index(None, "system", "alias", "number"),
+    sqlite_autoincrement=True,
+)
+
+aliases = Table(  # written by shelflife.renew.registry: what each alias in MLflow was last set to, and found at since
+    "aliases",
+    metadata,
+    Column("system", ForeignKey("systems.name"), primary_key=True),
+    Column("alias", String(16), primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("kept", String(40)),
+    Column("found", String(40)),  # where somebody else moved it; empty where they removed it
+)
+
+routes = Table(  # written by shelflife.renew.rollout: who answers which share of requests; the newest revision counts
+    "routes",
+    metadata,
+    Column("system", ForeignKey("systems.name"), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("champion", Integer, nullable=False),
+    Column("canary", Integer),
+    Column("share", Double, nullable=False),  # of the canary
+    Column("shadow", Integer),
+    Column("at", Moment, nullable=False),
+)
+
+renewals = Table(  # written by shelflife.renew.run
+    "renewals",
+    metadata,
+    Column("number", _Counted, primary_key=True),
+    Column("system", ForeignKey("systems.name"), nullable=False),
+    Column("plan", Integer, nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("champion", Integer),
+    Column("challenger", Integer),
+    Column("started", Moment, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("ended", Moment),
+    Column("says", Text, nullable=False),
+    Index(None, "system", "number"),
+    sqlite_autoincrement=True,
+)
+
+renewal_steps = Table(  # written by shelflife.renew.run: what each step of a renewal did
+    "renewal_steps",
+    metadata,
+    Column("renewal", ForeignKey("renewals.number"), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(63), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("started", Moment, nullable=False),
+    Column("ended", Moment),
+    Column("evidence", JSON, nullable=False),
+)
+
+approvals = Table(  # written by shelflife.renew.approval: who was asked for a decision, bound to what, and what it was
+    "approvals",
+    metadata,
+    Column("renewal", ForeignKey("renewals.number"), primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),  # of the artifact
+    Column("plan", Integer, nullable=False),
+    Column("report", String(64), nullable=False),  # the digest of what the gates said
+    Column("asked", Moment, nullable=False),
+    Column("expires", Moment, nullable=False),
+    Column("reminded", Moment),
+    Column("decision", String(16)),
+    Column("by", Text),
+    Column("at", Moment),
+    Column("reason", Text),
 )

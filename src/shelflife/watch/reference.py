@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from shelflife import tables as doors
 from shelflife.durations import micros
 from shelflife.errors import BadInput
@@ -63,18 +65,9 @@ def take(
                     f"Of none of these {rows.rows:,} predictions of {system} is an outcome known that is due: the plan"
                     f" says that it comes within {written(plan.model.outcome.within)}. Take older predictions, or wait."
                 )
-            learnt = Reference.learn(
-                rows, time=columns.time, bucket=written(plan.watch.bucket), prediction=columns.prediction,
-                score=columns.scores, outcome=columns.outcome, segments=plan.model.segments, kinds=columns.inputs,
-                task=plan.model.task,
-            )  # fmt: skip
+            learnt = _learnt(rows, plan, columns)
     source = f"observed {'' if start is None else f'from {start:%Y-%m-%d} '}before {end:%Y-%m-%d %H:%M}"
-    with database.writing() as writing:
-        number, sha256 = state.add_reference(
-            writing, system, learnt, source=source, start=start, end=end.astimezone(UTC), at=now, by=by
-        )
-        count = int(learnt.profile.whole().rows.sum())
-        append(writing, ReferenceTaken(system, number, count, source, sha256), at=now, by=by)
+    number = _kept(database, system, learnt, source=source, start=start, end=end, now=now, by=by)
     return number, learnt
 
 
@@ -103,3 +96,47 @@ def _selected(connection: Any, predictions: Any, outcomes: Any, columns: Columns
     there = f"made.time < make_timestamptz({due})"
     parts.append(f"CASE WHEN {there} THEN truth.outcome END AS {quoted(columns.outcome)}")
     return f"SELECT {', '.join(parts)} FROM made LEFT JOIN truth ON truth.id = made.id"  # noqa: S608 - quoted
+
+
+def keep(database: Database, plan: Plan, rows: pa.Table, *, source: str, now: datetime, by: str) -> int:
+    """Learn a reference from rows that are at hand; live rows are compared with it from now on.
+
+    Parameters
+    ----------
+    rows
+        ``time``, the plan's inputs, ``prediction``, ``outcome``, and the scores by the plan's names.
+    """
+    columns = Columns.of(plan)
+    parts = {columns.time: rows["time"], columns.prediction: rows["prediction"]}
+    parts |= {name: rows[name] for name in columns.inputs if name in rows.column_names}
+    called = zip(plan.model.score, columns.scores, strict=True)
+    parts |= {ours: rows[theirs] for theirs, ours in called if theirs in rows.column_names}
+    if columns.outcome is not None:
+        parts[columns.outcome] = rows["outcome"]
+    with (
+        tempfile.TemporaryDirectory(prefix="shelflife-") as folder,
+        doors.open_rows(pa.table(parts), time=columns.time, folder=Path(folder)) as opened,
+    ):
+        learnt = _learnt(opened, plan, columns)
+    return _kept(database, plan.system, learnt, source=source, start=None, end=now, now=now, by=by)
+
+
+def _learnt(rows: Any, plan: Plan, columns: Columns) -> Reference:
+    return Reference.learn(
+        rows, time=columns.time, bucket=written(plan.watch.bucket), prediction=columns.prediction,
+        score=columns.scores, outcome=columns.outcome, segments=plan.model.segments, kinds=columns.inputs,
+        task=plan.model.task,
+    )  # fmt: skip
+
+
+def _kept(
+    database: Database, system: str, learnt: Reference, *, source: str, start: datetime | None, end: datetime,
+    now: datetime, by: str,
+) -> int:  # fmt: skip
+    with database.writing() as writing:
+        number, sha256 = state.add_reference(
+            writing, system, learnt, source=source, start=start, end=end.astimezone(UTC), at=now, by=by
+        )
+        count = int(learnt.profile.whole().rows.sum())
+        append(writing, ReferenceTaken(system, number, count, source, sha256), at=now, by=by)
+    return number

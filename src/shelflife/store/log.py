@@ -4,6 +4,9 @@ A segment is a file of records, each a length, a checksum and that many bytes. A
 call and one fsync, so that many writers share its cost. What a crash leaves half-written was never acknowledged: it
 stands at the end of the segment that was written last, and reading stops there. Anything else that does not fit was
 acknowledged and is damaged, which is told.
+
+Whoever cannot wait for the disk writes first and syncs soon after: what was written outlives its process, and what was
+synced the machine. Segments that are handed over are there for another process to take while the writer lives.
 """
 
 from __future__ import annotations
@@ -14,11 +17,12 @@ import os
 import struct
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 _HEAD = struct.Struct("<III")  # length, checksum of the record, checksum of these two
 _LOCK = "lock"
+OVER = ".over"  # ends the name of a segment that was handed over
 
 
 class Damaged(Exception):
@@ -64,12 +68,23 @@ class Log:
         OSError
             Where the disk is full or broken; nothing of the group counts then.
         """
+        self.write(records, sync=True)
+
+    def write(self, records: Sequence[bytes], *, sync: bool = False) -> None:
+        """Hand records to the machine: the death of this process loses none of them; a power cut may, until `sync`.
+
+        Raises
+        ------
+        OSError
+            Where the disk is full or broken; nothing of the group counts then.
+        """
         parts = [part for record in records for part in (_head(record), record)]
         if self._spoilt:
             self.seal()
         try:
             _write_all(self._file, parts)
-            os.fdatasync(self._file)
+            if sync:
+                os.fdatasync(self._file)
         except OSError:
             # Whatever reached the disk must not be followed by what counts: it is cut off, or else the segment ends.
             self._spoilt = True
@@ -77,6 +92,10 @@ class Log:
             self._spoilt = False
             raise
         self._bytes += sum(len(part) for part in parts)
+
+    def sync(self) -> None:
+        """Wait until the disk has all that was written."""
+        os.fdatasync(self._file)
 
     def seal(self) -> Path | None:
         """Close the open segment and begin another; the closed one, or None where it held nothing."""
@@ -88,20 +107,50 @@ class Log:
         self._number, self._file, self._bytes, self._spoilt = self._number + 1, following, 0, False
         return sealed
 
+    def turn(self) -> Callable[[], None] | None:
+        """Begin another segment; what hands the one before it over, and may take its time. None where it held nothing.
+
+        Nobody may write meanwhile, but may while it is handed over.
+        """
+        if not self._bytes and not self._spoilt:
+            return None
+        file, path = self._file, self.open
+        begun = self._open(self._number + 1)
+        self._number, self._file, self._bytes, self._spoilt = self._number + 1, begun, 0, False
+
+        def hand_over() -> None:
+            _sync_folder(self.folder)
+            os.fdatasync(file)
+            os.close(file)
+            path.rename(path.with_suffix(OVER))
+
+        return hand_over
+
+    def handed_over(self) -> int:
+        """How many bytes of segments that were handed over wait to be taken."""
+        found = 0
+        for path in self.folder.glob(f"*{OVER}"):
+            with contextlib.suppress(FileNotFoundError):
+                found += path.stat().st_size
+        return found
+
     def close(self) -> None:
         """Close the log; what it still holds is for whoever adopts its folder."""
         os.close(self._file)
         # Beside others it stays though it is empty: the last of a folder is the one that was open.
-        if not self._bytes and list(self.folder.glob("*.log")) == [self.open]:
+        if not self._bytes and _segments(self.folder) == [self.open]:
             self.open.unlink()
             (self.folder / _LOCK).unlink()
             self.folder.rmdir()
         os.close(self._lock)
 
     def _begin(self, number: int) -> int:
-        made = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        made = self._open(number)
         _sync_folder(self.folder)
         return made
+
+    def _open(self, number: int) -> int:
+        return os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:010d}.log"
@@ -133,25 +182,47 @@ def records(segment: Path, *, sealed: bool = False) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def adopted(root: Path) -> Iterator[list[Path]]:
+def adopted(root: Path, *, living: bool = False) -> Iterator[list[Path]]:
     """The segments of processes that are gone, oldest first, locked meanwhile so that nobody else adopts them.
 
     Folders that are empty at the end are removed.
+
+    Parameters
+    ----------
+    living
+        Whether also those that living processes have handed over; one process at a time then has any at all, and
+        others none.
     """
     held: list[tuple[Path, int]] = []
-    try:
-        for folder in sorted(root.glob("[!.]*/")):
-            with contextlib.suppress(BlockingIOError, FileNotFoundError):
-                held.append((folder, _locked(folder)))
-        found = [segment for folder, _ in held for segment in sorted(folder.glob("*.log"))]
-        yield sorted(found, key=lambda segment: segment.stat().st_mtime_ns)
-    finally:
-        for folder, lock in held:
-            if not list(folder.glob("*.log")):
-                with contextlib.suppress(OSError):
-                    (folder / _LOCK).unlink(missing_ok=True)
-                    folder.rmdir()
-            os.close(lock)
+    found: list[Path] = []
+    with contextlib.ExitStack() as stack:
+        if living and root.is_dir():
+            try:
+                stack.callback(os.close, _locked(root))
+            except BlockingIOError:
+                yield found
+                return
+        try:
+            for folder in sorted(root.glob("[!.]*/")):
+                try:
+                    held.append((folder, _locked(folder)))
+                except FileNotFoundError:
+                    continue
+                except BlockingIOError:
+                    found += sorted(folder.glob(f"*{OVER}")) if living else []
+            found += [segment for folder, _ in held for segment in _segments(folder)]
+            yield sorted(found, key=lambda segment: segment.stat().st_mtime_ns)
+        finally:
+            for folder, lock in held:
+                if not _segments(folder):
+                    with contextlib.suppress(OSError):
+                        (folder / _LOCK).unlink(missing_ok=True)
+                        folder.rmdir()
+                os.close(lock)
+
+
+def _segments(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in (".log", OVER))
 
 
 def _head(record: bytes) -> bytes:

@@ -1,0 +1,133 @@
+"""How long work survives: runs of steps that are gone on with where they were, whoever was killed on the way.
+
+The only importer of DBOS. A leg of a run is its steps from one to where it has to wait for somebody, or is over.
+Nothing waits in here: what waits is written down by who runs it, and has another leg when it is time. One process at a
+time does legs, the leader of the loop. All leaders have one name and one version here, so that each takes over what
+the one before it left, also after an upgrade.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Ended = Literal["next", "wait", "over"]
+Do = Callable[[str, int], Ended]
+
+# A default version is a digest of the source: what was left under another one would silently never be gone on with.
+_VERSION = "1"
+_WHO = "shelflife"
+_GOING = ["PENDING", "ENQUEUED", "DELAYED"]
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A leg that is under way, or was stopped by an error.
+
+    Attributes
+    ----------
+    run
+        The name of its run.
+    state
+        As DBOS calls it.
+    error
+        What stopped it, if anything did.
+    """
+
+    run: str
+    state: str
+    error: str | None
+
+
+class Durable:
+    """Does legs of runs, from its first one until it is closed. A process has one at a time.
+
+    Parameters
+    ----------
+    url
+        The database in which it is kept how far each is: an SQLAlchemy URL.
+    do
+        Does one step, by the run's name and the step's place. A step that was killed is done again: that what it did
+        by then happens once is for it to see to.
+    """
+
+    def __init__(self, url: str, do: Do) -> None:
+        self._url, self._do = url, do
+        self._leg: Any = None
+        self._handles: list[Any] = []
+        self._lock = threading.RLock()
+
+    def start(self) -> None:
+        """Begin, with what was left by whoever did this before."""
+        from dbos import DBOS
+
+        with self._lock:
+            if self._leg is not None:
+                return
+            logging.getLogger("dbos").setLevel(logging.CRITICAL)  # what goes wrong is told by who does the steps
+            DBOS(
+                config={
+                    "name": _WHO, "system_database_url": self._url, "application_version": _VERSION,
+                    "executor_id": _WHO, "log_level": "CRITICAL", "console_log_level": "CRITICAL",
+                    "enable_otlp": False,
+                }
+            )  # fmt: skip
+            do = self._do
+
+            @DBOS.workflow(name="leg")
+            def leg(run: str, place: int) -> str:
+                while (ended := DBOS.run_step({"name": str(place)}, do, run, place)) == "next":
+                    place += 1
+                return ended
+
+            DBOS.launch()
+            self._leg = leg
+
+    def close(self) -> None:
+        """Stop; what is under way is done again from the step that it was at, by whoever starts next."""
+        with self._lock:
+            if self._leg is not None:
+                from dbos import DBOS
+
+                DBOS.destroy(destroy_registry=True)
+                self._leg = None
+
+    def go(self, run: str, place: int) -> bool:
+        """Begin a leg at a step, unless one of this run is under way; whether it was begun."""
+        from dbos import DBOS, SetWorkflowID
+
+        with self._lock:
+            self.start()
+            if DBOS.list_workflows(workflow_id_prefix=f"{run}/", status=_GOING, load_input=False, load_output=False):
+                return False
+            with SetWorkflowID(f"{run}/{secrets.token_hex(6)}"):
+                self._handles.append(DBOS.start_workflow(self._leg, run, place))
+            return True
+
+    def join(self) -> None:
+        """Wait until the legs that were begun here have ended; what stopped one is in its run's notes."""
+        while self._handles:
+            handle = self._handles.pop()
+            try:
+                handle.get_result()
+            except Exception:
+                logging.getLogger("shelflife.durable").debug("a leg was stopped", exc_info=True)
+
+
+def legs(url: str) -> list[Leg]:
+    """Those that are under way, and those that were stopped by an error; read by whoever asks, and nothing is done."""
+    from dbos import DBOSClient
+
+    client = DBOSClient(system_database_url=url)
+    try:
+        found = client.list_workflows(status=[*_GOING, "ERROR"], load_input=False, name="leg")
+    finally:
+        client.destroy()
+    return [
+        Leg(one.workflow_id.partition("/")[0], one.status, None if one.error is None else str(one.error))
+        for one in found
+    ]

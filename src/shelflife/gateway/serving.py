@@ -1,0 +1,226 @@
+"""One loaded version: a thread that answers all that waits at once, and logs it before anybody is told.
+
+Requests are never held back to make a batch larger: what came while the model was at work is the next batch. One that
+the model cannot answer does not fail the others: where it raises, each request of the batch is asked alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from shelflife.errors import ShelflifeError
+from shelflife.gateway.asked import Asked, Columns, hidden
+from shelflife.gateway.journal import Journal
+from shelflife.models import Answers, Model, frame, scored
+from shelflife.plan import Plan
+from shelflife.store.answers import packed
+
+_MOST_ROWS = 20_000  # in one batch
+_log = logging.getLogger("shelflife.gateway")
+
+
+class Failed(Exception):
+    """The model raised for this request, also when it was asked about it alone."""
+
+
+@dataclass
+class Waiting:
+    """A request on its way through a model.
+
+    Attributes
+    ----------
+    done
+        Called where requests come in, after the answer was logged or failed.
+    """
+
+    asked: Asked
+    columns: Columns
+    route: str
+    revision: int
+    begun: float
+    done: Callable[[Waiting], None]
+    answers: Answers | None = None
+    scores: list[Any] = field(default_factory=list)
+    failed: Exception | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows it asks about."""
+        return len(self.asked.ids)
+
+
+class Loaded:
+    """A version that is ready to answer.
+
+    Parameters
+    ----------
+    private
+        Inputs that are logged as digests.
+    delivered
+        Told of each batch when all its requests are done, to hand them on at once.
+    """
+
+    def __init__(
+        self, system: str, version: int, model: Model, plan: Plan, journal: Journal, *,
+        delivered: Callable[[list[Waiting]], None], private: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
+        self.system, self.version, self.model, self.plan = system, version, model, plan
+        self.private = private | set(plan.model.private)
+        self.waiting = 0  # rows; counted where requests come in and go out, in one thread
+        self.broken: str | None = None
+        self._journal, self._delivered = journal, delivered
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._answer_forever, name=f"shelflife-{system}-{version}", daemon=True)
+        self._thread.start()
+
+    def warm(self) -> None:
+        """Answer a made-up row, so that what is made when it is first used is there; what it says does not matter."""
+        for value in (None, 0.0):
+            made = {
+                name: np.array([np.nan if value is None else value]) if kind == "numeric" else [None]
+                for name, kind in self.model.kinds.items()
+            }
+            try:
+                self._answers(made)
+            except Exception as error:  # noqa: BLE001 - no such row was ever asked about
+                _log.debug("a made-up row has no answer: %s", error)
+
+    def put(self, waiting: Waiting) -> None:
+        """Hand a request in."""
+        self._queue.put(waiting)
+
+    def stop(self) -> None:
+        """Answer what waits, and end."""
+        self._queue.put(None)
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._thread.join()
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _answer_forever(self) -> None:
+        over = False
+        while not over:
+            group, over = self._next()
+            if group:
+                self._answer(group)
+                self._delivered(group)
+
+    def _next(self) -> tuple[list[Waiting], bool]:
+        """All that waits, and whether it is the last."""
+        first = self._queue.get()
+        group: list[Waiting] = []
+        rows = 0
+        while first is not None:
+            group.append(first)
+            rows += first.rows
+            if rows >= _MOST_ROWS:
+                return group, False
+            try:
+                first = self._queue.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _answer(self, group: list[Waiting]) -> None:
+        try:
+            self._split(group, *self._answers(_together(group)))
+        except Exception as error:  # noqa: BLE001 - whatever a model raises
+            if len(group) == 1:
+                group[0].failed = Failed(_said(error))
+            else:
+                for one in group:
+                    self._alone(one)
+        answered = [one for one in group if one.failed is None]
+        failed = [one for one in group if one.failed is not None]
+        try:
+            records = [self._record(answered)] if answered else []
+            self._journal.write([*records, *(self._failure(one) for one in failed)])
+        except Exception as error:  # noqa: BLE001 - an answer that is not logged is not given
+            _log.error("the log cannot be written: %s", error)
+            for one in answered:
+                one.failed = error
+
+    def _alone(self, one: Waiting) -> None:
+        try:
+            self._split([one], *self._answers(one.columns))
+        except Exception as error:  # noqa: BLE001 - as above
+            one.failed = Failed(_said(error))
+
+    def _answers(self, columns: Columns) -> tuple[Answers, list[Any]]:
+        found = self.model.answer(frame(columns, self.model.kinds))
+        return found, scored(self.plan, found)
+
+    @staticmethod
+    def _split(group: list[Waiting], answers: Answers, scores: list[Any]) -> None:
+        if len(group) == 1:
+            group[0].answers, group[0].scores = answers, scores
+            return
+        start = 0
+        for one in group:
+            end = start + one.rows
+            shares = None if answers.scores is None else answers.scores[start:end]
+            one.answers = Answers(answers.predictions[start:end], shares, answers.classes)
+            one.scores = scores[start:end]
+            start = end
+
+    # ---- what is logged ----------------------------------------------------------------------------------------------
+
+    def _record(self, group: list[Waiting]) -> bytes:
+        """The answers of a batch, in which the rows of all requests follow each other."""
+        shadow = group[0].route == "shadow"
+        said = self._head("shadows" if shadow else "predictions", group)
+        said["prediction"] = list(chain.from_iterable(_answers_of(one).predictions.tolist() for one in group))
+        scores = list(chain.from_iterable(one.scores for one in group))
+        if scores[0] is not None and not (shadow and isinstance(scores[0], dict)):
+            said["score"] = scores
+        return packed(said, {} if shadow else self._inputs(group))
+
+    def _inputs(self, group: list[Waiting]) -> Columns:
+        columns = _together(group)
+        return {name: hidden(values) if name in self.private else values for name, values in columns.items()}
+
+    def _failure(self, one: Waiting) -> bytes:
+        said = self._head("shadows", [one])
+        return packed({**said, "error": str(one.failed)}, {})
+
+    def _head(self, kind: str, group: list[Waiting]) -> dict[str, Any]:
+        now = time.perf_counter()
+        return {
+            "kind": kind, "system": self.system, "version": str(self.version),
+            "id": list(chain.from_iterable(one.asked.ids for one in group)),
+            "requests": [
+                (one.rows, one.asked.time, one.asked.key, one.route, one.revision, round((now - one.begun) * 1000, 3))
+                for one in group
+            ],
+        }  # fmt: skip
+
+
+def _answers_of(one: Waiting) -> Answers:
+    assert one.answers is not None
+    return one.answers
+
+
+def _together(group: list[Waiting]) -> Columns:
+    """The columns of all requests of a batch as one."""
+    if len(group) == 1:
+        return group[0].columns
+    found = {}
+    for name, first in group[0].columns.items():
+        parts = [one.columns[name] for one in group]
+        found[name] = np.concatenate(parts) if isinstance(first, np.ndarray) else list(chain.from_iterable(parts))
+    return found
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, ShelflifeError) else f"{type(error).__name__}: {str(error)[:300]}"

@@ -1,0 +1,85 @@
+"""One worker: a process that answers at a socket it was handed, until it is told to stop or is left alone."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import socket
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from shelflife.gateway.app import MOST_WAITING, Gateway
+from shelflife.workspace import Settings
+
+_GRACE = 10  # seconds in which requests that are under way are finished
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a worker is told.
+
+    Attributes
+    ----------
+    settings
+        Where the workspace is, as JSON.
+    guarded
+        Whether requests need a token.
+    most_waiting, most_bytes
+        As of `Gateway`.
+    server
+        Options of the server: what it encrypts with.
+    log, log_level
+        How it tells what happens.
+    """
+
+    settings: str
+    guarded: bool = False
+    most_waiting: int = MOST_WAITING
+    most_bytes: int | None = None
+    server: dict[str, Any] | None = None
+    log: str = "text"
+    log_level: str = "info"
+
+    def json(self) -> str:
+        """All of it as text."""
+        return json.dumps(asdict(self))
+
+
+def config(options: Options) -> Any:
+    """The server's configuration; raises of ssl where a certificate cannot be used."""
+    import uvicorn
+
+    app = Gateway(
+        Settings.model_validate_json(options.settings), guarded=options.guarded, most_waiting=options.most_waiting,
+        most_bytes=options.most_bytes,
+    )  # fmt: skip
+    return uvicorn.Config(
+        app, access_log=False, log_config=None, server_header=False, proxy_headers=False, lifespan="on",
+        timeout_graceful_shutdown=_GRACE, **(options.server or {}),
+    )  # fmt: skip
+
+
+def run(listening: socket.socket, options: Options) -> None:
+    """Answer until told to stop, or until whoever started this process is gone."""
+    import uvicorn
+
+    # A model's thread waits for its turn while requests are read; the default turn of 5 ms is longer than an answer.
+    sys.setswitchinterval(0.0005)
+    server = uvicorn.Server(config(options))
+
+    def watch() -> None:
+        sys.stdin.buffer.read()  # ends with the process that started this one
+        server.should_exit = True
+
+    threading.Thread(target=watch, daemon=True).start()
+    gc.collect()
+    gc.freeze()
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:  # told of by whoever started this process
+        logging.getLogger("shelflife.gateway").debug("stopped")
+    finally:
+        gc.unfreeze()

@@ -1,0 +1,92 @@
+"""The workers of a gateway: processes that share a socket and nothing else; one that dies is replaced."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from shelflife.gateway.metrics import SHARED
+from shelflife.gateway.worker import Options
+
+_COMMAND = (sys.executable, "-m", "shelflife.cli.worker")
+_SOON = 1.0  # seconds within which a worker that dies is not replaced at once
+_PATIENCE = 20.0  # seconds in which a worker that is told to stop does
+_log = logging.getLogger("shelflife.gateway")
+
+
+class Workers:
+    """Starts workers, and starts another where one dies.
+
+    Parameters
+    ----------
+    listening
+        The socket that all of them answer at.
+    count
+        How many there are.
+    """
+
+    def __init__(self, listening: socket.socket, count: int, options: Options) -> None:
+        self._listening, self._options = listening, options
+        self._stopping = threading.Event()
+        self._changing = threading.Lock()
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._threads = [threading.Thread(target=self._keep, args=(place,), daemon=True) for place in range(count)]
+        self._figures = tempfile.TemporaryDirectory(prefix="shelflife-") if count > 1 else None
+
+    def start(self) -> None:
+        """Start all of them."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Tell all of them to finish what they are at, and wait until they did."""
+        with self._changing:
+            self._stopping.set()
+            for process in self._running.values():
+                process.terminate()
+        until = time.monotonic() + _PATIENCE
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        for process in self._running.values():
+            if process.poll() is None:
+                process.kill()
+        for thread in self._threads:
+            thread.join()
+        if self._figures is not None:
+            self._figures.cleanup()
+
+    def pids(self) -> list[int]:
+        """The processes that run."""
+        with self._changing:
+            return [process.pid for process in self._running.values()]
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _keep(self, place: int) -> None:
+        while not self._stopping.is_set():
+            begun = time.monotonic()
+            with self._changing:
+                if self._stopping.is_set():
+                    return
+                process = self._running[place] = self._begin()
+            status = process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
+            if not self._stopping.is_set():
+                _log.error("a worker of the gateway has died (%s); another one takes its place", status)
+                if time.monotonic() - begun < _SOON:
+                    self._stopping.wait(_SOON)
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        number = self._listening.fileno()
+        figures = {} if self._figures is None else {SHARED: self._figures.name}
+        return subprocess.Popen(  # noqa: S603 - our own command
+            [*_COMMAND, str(number), self._options.json()], stdin=subprocess.PIPE, pass_fds=[number],
+            env={**os.environ, **figures}, start_new_session=True,
+        )  # fmt: skip

@@ -1,0 +1,148 @@
+"""Who may decide, on what exactly, until when: a decision is bound to what it was made on, and is never assumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, insert, select, update
+
+from shelflife.errors import BadInput
+from shelflife.events import ApprovalAsked, ApprovalExpired, ApprovalGiven, ApprovalRejected, ApprovalReminded
+from shelflife.ledger import append
+from shelflife.plan import Plan
+from shelflife.rights import Denied
+from shelflife.store.schema import approvals, renewals
+
+Decision = Literal["approved", "rejected", "expired"]
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A question to people, and their answer.
+
+    Attributes
+    ----------
+    digest, plan, report
+        What is decided on: the artifact, the plan's number, and what the gates said.
+    decision
+        None while nobody has decided.
+    """
+
+    renewal: int
+    digest: str
+    plan: int
+    report: str
+    asked: datetime
+    expires: datetime
+    reminded: datetime | None
+    decision: Decision | None
+    by: str | None
+    at: datetime | None
+    reason: str | None
+
+
+def of(connection: Connection, renewal: int) -> Approval | None:
+    """The question that a renewal asked, if it has come so far."""
+    row = connection.execute(select(approvals).where(approvals.c.renewal == renewal)).one_or_none()
+    return None if row is None else Approval(**row._mapping)  # noqa: SLF001 - its public name
+
+
+def digest_of(report: Sequence[dict[str, Any]]) -> str:
+    """The digest of what the gates said."""
+    return hashlib.sha256(json.dumps(list(report), sort_keys=True).encode()).hexdigest()
+
+
+def ask(
+    connection: Connection, plan: Plan, number: int, *, renewal: int, digest: str, report: str, now: datetime, by: str
+) -> None:  # fmt: skip
+    """Ask for a decision; once."""
+    assert plan.renew is not None
+    assert plan.renew.approve is not None
+    expires = now + plan.renew.approve.within
+    connection.execute(
+        insert(approvals).values(
+            renewal=renewal, digest=digest, plan=number, report=report, asked=now, expires=expires
+        )
+    )  # fmt: skip
+    event = ApprovalAsked(plan.system, renewal, plan.renew.approve.by, digest, number, report, expires)
+    append(connection, event, at=now, by=by)
+
+
+def decide(
+    connection: Connection, plan: Plan, renewal: int, *, approve: bool, person: str, reason: str, now: datetime
+) -> None:
+    """Approve or reject, as one of the people of the plan by which the renewal is done.
+
+    Parameters
+    ----------
+    person
+        Who decides: their short name in the plan.
+    reason
+        Why; a rejection needs one.
+
+    Raises
+    ------
+    BadInput
+        Where nothing is to be decided, or a rejection says nothing.
+    Denied
+        Where it is not theirs to decide.
+    """
+    # Of two who decide at once one waits here, and then sees what the other did.
+    row = connection.execute(select(renewals).where(renewals.c.number == renewal).with_for_update()).one_or_none()
+    asked = of(connection, renewal)
+    if row is None or asked is None:
+        raise BadInput(f"Renewal {renewal} has not asked for a decision.")
+    if asked.decision is not None or row.ended is not None:
+        said = f"was {asked.decision} by {asked.by}" if asked.decision else "is over"
+        raise BadInput(f"Renewal {renewal} {said}: there is nothing left to decide.")
+    if now >= asked.expires:
+        raise BadInput(f"Renewal {renewal} asked until {asked.expires:%Y-%m-%d %H:%M}; that is over. Start another.")
+    if not approve and not reason.strip():
+        raise BadInput("A rejection needs a reason: those who made it are to learn what to do better.")
+    check_may(plan, person, started_by=row.by, approve=approve)
+    decision: Decision = "approved" if approve else "rejected"
+    connection.execute(
+        update(approvals).where(approvals.c.renewal == renewal)
+        .values(decision=decision, by=person, at=now, reason=reason.strip() or None)
+    )  # fmt: skip
+    kind = ApprovalGiven if approve else ApprovalRejected
+    append(connection, kind(plan.system, renewal, asked.digest, asked.plan, asked.report, reason), at=now, by=person)
+
+
+def check_may(plan: Plan, person: str, *, started_by: str, approve: bool = True) -> None:
+    """Raise `Denied` where a renewal is not this person's to decide."""
+    asked = plan.renew.approve if plan.renew is not None else None
+    if asked is None:
+        raise BadInput(f"The plan of {plan.system} names nobody who approves (`renew.approve`).")
+    known = plan.people.get(person)
+    if known is None or asked.by not in (person, known.role):
+        raise Denied(
+            f"{person!r} may not decide on renewals of {plan.system!r}: the plan asks {asked.by}.",
+            by=person, action="decide", system=plan.system,
+        )  # fmt: skip
+    if approve and person == started_by and not asked.same_person:
+        raise Denied(
+            f"{person!r} started this renewal, and the plan asks for somebody else to approve it"
+            " (`renew.approve.same_person` would allow it).",
+            by=person, action="decide", system=plan.system,
+        )  # fmt: skip
+
+
+def expire(connection: Connection, system: str, renewal: int, *, now: datetime, by: str) -> None:
+    """Note that nobody decided in time."""
+    connection.execute(
+        update(approvals).where(approvals.c.renewal == renewal, approvals.c.decision.is_(None))
+        .values(decision="expired", at=now, by=by)
+    )  # fmt: skip
+    append(connection, ApprovalExpired(system, renewal), at=now, by=by)
+
+
+def remind(connection: Connection, system: str, renewal: int, *, now: datetime, by: str) -> None:
+    """Note that those who are to decide were reminded."""
+    connection.execute(update(approvals).where(approvals.c.renewal == renewal).values(reminded=now))
+    append(connection, ApprovalReminded(system, renewal), at=now, by=by)

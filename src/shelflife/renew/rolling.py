@@ -1,0 +1,169 @@
+"""Rolling a version out: a canary that grows, everybody, and a close watch; back at once where evidence says so.
+
+Automation may stop and go back. It goes forward only on what a person approved.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shelflife.events import VersionRefused
+from shelflife.ledger import entries
+from shelflife.models import label, scored
+from shelflife.plan.spec import Bake, Freeze, Rollout
+from shelflife.renew import live, making, registry, rollout
+from shelflife.renew.run import BY, Going, Outcome
+
+
+def canary(going: Going) -> Outcome:
+    """Let it answer a share of the requests, as long as the plan says."""
+    share = going.step.share
+    assert share is not None
+    version, champion = going.before["choose"]["version"], going.renewal.champion
+    if champion is None:
+        return Outcome("Nothing serves yet that it could be compared with; it goes on to everybody")
+    frozen = _frozen(going)
+    if frozen is not None and _began(going) is None:
+        return Outcome(f"Waits: nothing is rolled out until {frozen.end}{_why(frozen)}", waits=True)
+    if _began(going) is None:
+
+        def write(connection: Any) -> None:
+            rollout.change(
+                connection, going.renewal.system, champion=champion, canary=version, share=share,
+                because=f"renewal {going.renewal.number}", now=going.now, by=BY,
+            )  # fmt: skip
+
+        says = f"Version {version} answers {100 * share:g} % of requests"
+        return Outcome(says, {"began": going.now.isoformat()}, waits=True, write=write)
+    return _watched(going, version, champion)
+
+
+def promote(going: Going) -> Outcome:
+    """Let it answer everybody."""
+    version, number = going.before["choose"]["version"], going.renewal.number
+    frozen = _frozen(going)
+    if frozen is not None:
+        return Outcome(f"Waits: nothing is rolled out until {frozen.end}{_why(frozen)}", waits=True)
+    beside = any(step.kind == "bake" for step in going.steps)
+
+    def write(connection: Any) -> None:
+        because = f"renewal {number}, approved by {going.before['approve'].get('by')}"
+        rollout.promote(
+            connection, going.renewal.system, version, beside=beside, because=because, now=going.now, by=BY
+        )  # fmt: skip
+
+    return Outcome(f"Version {version} is champion", {"version": version, "at": going.now.isoformat()}, write=write)
+
+
+def bake(going: Going) -> Outcome:
+    """Watch it closely beside the champion before it."""
+    version, champion = going.before["choose"]["version"], going.renewal.champion
+    if _began(going) is None:
+        return Outcome(f"Version {version} is watched closely", {"began": going.now.isoformat()}, waits=True)
+    return _watched(going, version, champion)
+
+
+def close(going: Going) -> Outcome:
+    """What the new version says of the rows kept apart is what live rows are compared with from now on."""
+    version = going.before["choose"]["version"]
+    _, apart = going.parts
+    answers = making.version_answers(going, version)
+    plan = going.written.plan
+    texts = answers.predictions.dtype.kind != "f"
+    said = [label(one) for one in answers.predictions.tolist()] if texts else answers.predictions
+    rows = apart.append_column("prediction", pa.array(said))
+    scores = scored(plan, answers)
+    if answers.scores is not None and plan.model.score:
+        if len(plan.model.score) == 1:
+            rows = rows.append_column(plan.model.score[0], pa.array(np.array(scores, dtype=np.float64)))
+        else:
+            for name in plan.model.score:
+                rows = rows.append_column(name, pa.array([one[name] for one in scores], pa.float64()))
+    going.rooms.reference(plan.system, rows, going.now)
+
+    def write(connection: Any) -> None:
+        routed = going.routes()
+        if routed is not None and routed.champion == version:
+            rollout.change(
+                connection, plan.system, champion=version, because=f"renewal {going.renewal.number} is over",
+                now=going.now, by=BY,
+            )  # fmt: skip
+
+    return Outcome(f"Version {version} is champion", ends="promoted", write=write)
+
+
+def _watched(going: Going, version: int, champion: int | None) -> Outcome:
+    """Whether it has answered long enough, or has to go back."""
+    plan, began = going.written.plan, _began(going)
+    assert began is not None
+    rolling = _rollout(going)
+    evidence: dict[str, Any] = {"began": began.isoformat()}
+    with going.rooms.database.reading() as connection:
+        now = registry.pointer(connection, plan.system, "champion")
+    expected = champion if going.step.kind == "canary" else version
+    if now is not None and now.version != expected:  # a person decided otherwise meanwhile; that stands
+        return Outcome(f"{now.by} made version {now.version} champion meanwhile: {now.because}", ends="cancelled")
+    beside = champion if champion is not None else version
+    found = live.seen(going.rooms.tables, plan, version=version, beside=beside, since=began, now=going.now)
+    evidence |= found.plain
+    why = _refused(going, version) or live.abort(found, rolling.abort_if if rolling is not None else None)
+    if why is not None:
+        return _gone_back(going, version, champion, why, evidence)
+    left = _left(going, rolling.bake if rolling is not None else None, found.rows, began)
+    if left:
+        return Outcome(f"Version {version} answered {found.rows:,} requests; {left}", evidence, waits=True)
+    return Outcome(f"Version {version} answered {found.rows:,} requests, and nothing says that it is worse", evidence)
+
+
+def _refused(going: Going, version: int) -> str | None:
+    """Why a gateway does not serve it, where one does not."""
+    with going.rooms.database.reading() as connection:
+        told = entries(connection, system=going.renewal.system, since=_began(going), kind=VersionRefused.kind)
+        return next((one.body["says"] for one in told if one.body["version"] == version), None)
+
+
+def _gone_back(going: Going, version: int, champion: int | None, why: str, evidence: dict[str, Any]) -> Outcome:
+    says = f"Version {version} went back: {why}"
+
+    def write(connection: Any) -> None:
+        if champion is not None:
+            rollout.back(connection, going.renewal.system, champion, because=why, now=going.now, by=BY)
+
+    return Outcome(says, evidence, ends="rolled_back", write=write)
+
+
+def _left(going: Going, asked: Bake | None, rows: int, began: datetime) -> str | None:
+    """What is still missing until it was watched long enough."""
+    if asked is None:
+        return None
+    if asked.rows is not None and rows < asked.rows:
+        return f"{asked.rows:,} are asked for"
+    if asked.time is not None and going.now - began < asked.time:
+        return f"watched until {began + asked.time:%Y-%m-%d %H:%M}"
+    return None
+
+
+def _rollout(going: Going) -> Rollout | None:
+    renew = going.written.plan.renew
+    return renew.rollout if renew is not None else None
+
+
+def _began(going: Going) -> datetime | None:
+    own = going.own
+    said = own.evidence.get("began") if own is not None else None
+    return None if said is None else datetime.fromisoformat(said)
+
+
+def _frozen(going: Going) -> Freeze | None:
+    """The time in which nothing is rolled out, if it is now."""
+    rolling = _rollout(going)
+    today = going.now.date()
+    return next((one for one in rolling.freeze if one.start <= today <= one.end), None) if rolling else None
+
+
+def _why(frozen: Freeze) -> str:
+    return f" ({frozen.why})" if frozen.why else ""

@@ -1,0 +1,175 @@
+"""Tending: starting renewals that are due, and going on with those that can."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from shelflife.durable import Durable
+from shelflife.events import RenewalHeld
+from shelflife.ledger import append
+from shelflife.plan import Plan, Written
+from shelflife.renew import approval, making, proving, registry, rolling, rollout, run
+from shelflife.renew.run import BY, Reason, Renewal, Rooms
+from shelflife.renew.triggers import Due, Known, due
+from shelflife.routes import current
+from shelflife.store.schema import batches, findings, ledger
+from shelflife.workspace import Settings
+
+_HANDLERS = {
+    "snapshot": making.snapshot, "check": making.check, "train": making.train, "choose": making.choose,
+    "gates": proving.gates, "approve": proving.approve, "canary": rolling.canary, "promote": rolling.promote,
+    "bake": rolling.bake, "close": rolling.close,
+}  # fmt: skip
+_UNHEARD = ("kept", "held")  # ends of renewals of which nobody was asked anything
+
+
+class Renewer:
+    """Renewals of one workspace.
+
+    Parameters
+    ----------
+    rooms
+        What they need of the house.
+    """
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._durable = Durable(url_of(rooms.settings), lambda name, place: run.do(rooms, _HANDLERS, name, place))
+
+    def close(self) -> None:
+        """Stop; what is under way is gone on with by whoever tends next."""
+        self._durable.close()
+
+    def join(self) -> None:
+        """Wait until all that was begun here waits for somebody, or is over."""
+        self._durable.join()
+
+    def tend(self, number: int, written: Written) -> Due:
+        """Start what is due of a system by its newest plan, and go on with what can; what was due."""
+        plan, now = written.plan, self._rooms.clock.now()
+        if plan.renew is None:
+            return Due()
+        with self._rooms.database.reading() as connection:
+            under_way = run.living(connection, plan.system)
+            known = None if under_way is not None else known_of(connection, plan)
+            idle = under_way is not None and _idle(connection, under_way, now)
+        if under_way is not None:
+            if not idle:
+                self.go(under_way)
+            return Due()
+        assert known is not None
+        found = due(plan, known, now)
+        if found.holds:
+            self._hold(plan.system, "; ".join(found.holds), now)
+        if found.reasons:
+            self.go(run.start(self._rooms, plan.system, number, found.reasons, by="loop"))
+        return found
+
+    def start(self, system: str, number: int, reason: Reason, *, by: str) -> Renewal:
+        """Start a renewal by hand, or add a reason to the one that is under way; the loop goes on with it."""
+        return run.start(self._rooms, system, number, [reason], by=by)
+
+    def go(self, renewal: Renewal) -> None:
+        """Go on with a renewal from the first step that is not done."""
+        with self._rooms.database.reading() as connection:
+            ready = {one.place for one in run.done(connection, renewal.number) if one.state == "done"}
+        self._durable.go(renewal.name, next(place for place in itertools.count() if place not in ready))
+
+    def decide(self, number: int, *, approve: bool, person: str, reason: str) -> None:
+        """Approve or reject, as one of the plan's people."""
+        with self._rooms.database.writing() as connection:
+            renewal = run.one(connection, number)
+            plan = self._rooms.plan(renewal.system, renewal.plan).plan
+            approval.decide(
+                connection, plan, number, approve=approve, person=person, reason=reason, now=self._rooms.clock.now()
+            )  # fmt: skip
+
+    def cancel(self, number: int, *, reason: str, by: str) -> None:
+        """End a renewal by hand; what it had let answer goes back."""
+        now = self._rooms.clock.now()
+        with self._rooms.database.writing() as connection:
+            renewal = run.one(connection, number)
+            _back(connection, renewal, reason, now, by)
+            run.end(connection, renewal, "cancelled", reason, now=now, by=by)
+
+    def roll_back(self, system: str, version: int | None, *, reason: str, by: str) -> int:
+        """Let an earlier version answer at once, and end what was under way; the version."""
+        now = self._rooms.clock.now()
+        with self._rooms.database.writing() as connection:
+            under_way = run.living(connection, system)
+            if under_way is not None:
+                run.end(connection, under_way, "rolled_back", reason, now=now, by=by)
+            return rollout.back(connection, system, version, because=reason, now=now, by=by)
+
+    def _hold(self, system: str, says: str, now: datetime) -> None:
+        with self._rooms.database.writing() as connection:
+            query = select(ledger.c.body).where(ledger.c.system == system, ledger.c.kind == RenewalHeld.kind)
+            last = connection.execute(query.order_by(ledger.c.number.desc()).limit(1)).scalar()
+            event = RenewalHeld(system, says)
+            if last is None or says not in last:  # told once
+                append(connection, event, at=now, by=BY)
+
+
+def known_of(connection: Connection, plan: Plan) -> Known:
+    """What is known of a system, as far as its renewal is concerned."""
+    own = [one for one in run.every(connection, plan.system) if one.ended is not None]
+    pointed = registry.pointer(connection, plan.system, "champion")
+    heard = [one for one in own if one.state not in _UNHEARD]
+    challenged = [one for one in own if any(reason.what == "challenger" for reason in one.reasons)]
+    living = connection.execute(
+        select(findings.c.number, findings.c.kind, findings.c.says, findings.c.opened, findings.c.state)
+        .where(findings.c.system == plan.system, findings.c.state != "resolved")
+        .order_by(findings.c.number)
+    ).all()  # fmt: skip
+    return Known(
+        findings=living,
+        champion=None if pointed is None else pointed.since,
+        best_before=None if pointed is None else _best_before(connection, plan.system, pointed.version),
+        renewed=own[0].started if own else None,
+        asked=heard[0].started if heard else None,
+        answered=frozenset(reason.finding for one in own for reason in one.reasons if reason.finding is not None),
+        challenged=challenged[0].started if challenged else None,
+        outcomes=_outcomes(connection, plan, own[0].started if own else None),
+    )
+
+
+def _best_before(connection: Connection, system: str, version: int) -> datetime | None:
+    said = registry.one(connection, system, version).record.get("best_before")
+    return None if said is None else datetime.fromisoformat(said)
+
+
+def _outcomes(connection: Connection, plan: Plan, since: datetime | None) -> int:
+    """How many outcomes came since a moment; only counted where the plan asks for it."""
+    if plan.renew is None or not any(hasattr(one, "outcomes") for one in plan.renew.when):
+        return 0
+    query = select(func.coalesce(func.sum(batches.c.rows), 0)).where(
+        batches.c.system == plan.system, batches.c.kind == "outcomes", batches.c.done.is_not(None)
+    )  # fmt: skip
+    if since is not None:
+        query = query.where(batches.c.done > since)
+    return int(connection.execute(query).scalar_one())
+
+
+def _idle(connection: Connection, renewal: Renewal, now: datetime) -> bool:
+    """Whether a renewal waits for people who have neither answered nor run out of time, nor are to be reminded."""
+    asked = approval.of(connection, renewal.number)
+    if renewal.state != "waiting" or asked is None or asked.decision is not None or now >= asked.expires:
+        return False
+    return asked.reminded is not None or now - asked.asked < (asked.expires - asked.asked) / 2
+
+
+def _back(connection: Connection, renewal: Renewal, reason: str, now: datetime, by: str) -> None:
+    routed = current(connection).get(renewal.system)
+    if routed is not None and routed.canary is not None:
+        rollout.back(connection, renewal.system, because=reason, now=now, by=by)
+    registry.close(connection, renewal.system, "challenger", by=by, because=reason, now=now)
+
+
+def url_of(settings: Settings) -> str:
+    """Where it is kept how far each renewal is: beside the workspace's SQLite file, or in its PostgreSQL."""
+    if settings.database is None or settings.database.startswith("sqlite"):
+        return f"sqlite:///{(settings.home / 'durable.db').absolute()}"
+    return settings.database

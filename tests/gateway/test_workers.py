@@ -1,0 +1,137 @@
+"""`shelflife up --role gateway`, as a user starts it: workers, tokens, figures, how it stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from tests.gateway.conftest import NAME, Desk, answering, ready, wait
+
+ROW: dict[str, Any] = {"channel": "mail", "age": 20.0, "weight": 60.5}
+
+
+@contextmanager
+def up(desk: Desk, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, "-m", "shelflife", "up", "--role", "gateway", "--port", "0", *words]
+    environment = {**os.environ, "SHELFLIFE_HOME": str(desk.system.settings.home)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().split()[3]
+        ready(url)
+        yield process, url
+        process.kill()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that one has started."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(one) for one in found.stdout.split()]
+
+
+def test_a_worker_that_dies_is_replaced_and_a_stop_finishes_requests(desk: Desk) -> None:
+    with up(desk, "--workers", "2") as (process, url):
+        first = children(process.pid)
+        os.kill(first[0], signal.SIGKILL)
+        wait(lambda: len(set(children(process.pid)) - set(first)) == 1)
+        ready(url)
+        stop, told = threading.Event(), []
+
+        def ask(place: int) -> None:
+            while not stop.is_set():
+                name = f"{place}-{len(told)}"
+                try:
+                    found = httpx.post(f"{url}/predict/{NAME}", json={**ROW, "id": name}, timeout=30)
+                except httpx.ConnectError:
+                    return  # it listens no more
+                except httpx.TransportError:
+                    continue  # was closed before it was asked
+                told.append((name, found.status_code))
+
+        threads = [threading.Thread(target=ask, args=(place,)) for place in range(3)]
+        for thread in threads:
+            thread.start()
+        wait(lambda: len(told) > 60)
+        figures = httpx.get(f"{url}/metrics").text
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert {status for _, status in told} == {200}
+    # All workers' figures are one.
+    found = {
+        sample.name: sample.value for family in text_string_to_metric_families(figures) for sample in family.samples
+        if sample.name == "shelflife_gateway_requests_total"
+    }  # fmt: skip
+    assert found["shelflife_gateway_requests_total"] > 50
+    # What it was told to stop with is in the table, without anybody else.
+    kept = desk.system.tables.open(NAME, "predictions").to_pyarrow_table(columns=["id"])["id"].to_pylist()
+    assert {name for name, _ in told} <= set(kept)
+    assert list(desk.system.settings.served_folder.glob("*/*.log")) == []
+
+
+def test_whoever_is_left_alone_ends(desk: Desk) -> None:
+    with up(desk) as (process, _):
+        (worker,) = children(process.pid)
+        process.kill()
+        process.wait()
+
+        def gone() -> bool:
+            state = Path(f"/proc/{worker}/stat")
+            return not state.exists() or state.read_text().split()[2] == "Z"
+
+        wait(gone)
+
+
+def test_where_tokens_are_asked_for_only_they_come_in(desk: Desk) -> None:
+    system = desk.system
+    secret, token = system.tokens.make("shop", ["observe"], only=[NAME], by="lead")
+    reader, _ = system.tokens.make("reader", ["read"], by="lead")
+    with answering(system.settings, guarded=True) as url:
+        ready(url)
+        path = f"{url}/predict/{NAME}"
+        for given in (None, "Bearer no", f"Bearer {reader}", "x"):
+            found = httpx.post(path, json=ROW, headers={} if given is None else {"Authorization": given})
+            assert (found.status_code, found.json()["error"]["code"]) == (401, "no_token")
+        known = {"Authorization": f"Bearer {secret}"}
+        for _ in range(2):
+            assert httpx.post(path, json=ROW, headers=known).status_code == 200
+        assert httpx.post(f"{url}/predict/other", json=ROW, headers=known).status_code == 401
+    system.tokens.revoke(token.id, by="lead")
+    with answering(system.settings, guarded=True) as url:
+        ready(url)
+        found = httpx.post(f"{url}/predict/{NAME}", json=ROW, headers={"Authorization": f"Bearer {secret}"})
+        assert found.status_code == 401
+
+
+def test_prometheus_is_told_who_answered_and_how(gateway: str) -> None:
+    for body in (ROW, ROW, {**ROW, "age": "x"}):
+        httpx.post(f"{gateway}/predict/{NAME}", json=body)
+    found = {
+        (sample.name, *dict(sorted(sample.labels.items())).values()): sample.value
+        for family in text_string_to_metric_families(httpx.get(f"{gateway}/metrics").text)
+        for sample in family.samples
+    }
+    assert found["shelflife_gateway_requests_total", "champion", "200", NAME, "1"] == 2
+    assert found["shelflife_gateway_requests_total", "champion", "400", NAME, "1"] == 1
+    assert found["shelflife_gateway_seconds_count", "champion", NAME, "1"] == 3
+
+
+def test_without_a_route_it_is_there_and_not_ready(desk: Desk) -> None:
+    from shelflife.store.schema import routes
+
+    with desk.system.database.writing() as connection:
+        connection.execute(routes.delete())
+    with answering(desk.system.settings) as url:
+        assert httpx.get(f"{url}/v2/health/live").status_code == 200
+        assert httpx.get(f"{url}/v2/health/ready").status_code == 503
+        assert httpx.post(f"{url}/predict/{NAME}", json=ROW).status_code == 404

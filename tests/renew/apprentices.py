@@ -1,0 +1,35 @@
+"""Trainers of the tests: quick ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+
+def train(x: pd.DataFrame, y: np.ndarray, *, seed: int) -> Any:
+    """Learns from the age alone."""
+    age = make_column_transformer((SimpleImputer(), ["age"]))
+    return make_pipeline(age, LogisticRegression(random_state=seed)).fit(x, y)
+
+
+def unseeded(x: pd.DataFrame, y: np.ndarray, *, seed: int) -> Any:
+    """Learns something else each time."""
+    draw = np.random.default_rng()
+    some = draw.choice(len(y), 40)
+    return train(x.iloc[some], y[some], seed=seed)
+
+
+def stubborn(x: pd.DataFrame, y: np.ndarray, *, seed: int) -> Any:
+    """Raises where it is asked to learn."""
+    raise RuntimeError("this trainer never learns")
+
+
+def thorough(model: Any, rows: pd.DataFrame) -> bool:
+    """A test of the user's own: that it answers everybody."""
+    return len(rows) > 0 and model.task == "classification"

@@ -1,0 +1,170 @@
+"""What gates say, tested by what they promise: a challenger that is too bad passes hardly ever, however it is asked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shelflife import plan
+from shelflife.models import Answers
+from shelflife.plan import Plan
+from shelflife.renew.gates import LEVEL, Facts, Held, judge, together
+from shelflife.testing import plans
+
+TRIALS = 400
+
+
+def asking(*gates: Any) -> Plan:
+    """A plan with these gates."""
+    raw = json.loads(plans.text())
+    raw["model"]["segments"] = ["channel"]
+    raw["renew"] = {"gates": list(gates)}
+    return plan.parse(json.dumps(raw)).plan
+
+
+def binary(
+    draw: np.random.Generator, rows: int, ours: float, theirs: float, *, rivals: int = 1, both: float = 0.5
+) -> Held:
+    """Rows on which two models are wrong so often; on a part of them both for the same reason."""
+    hard = draw.random(rows)
+    own, other = draw.random(rows), draw.random(rows)
+    shared = draw.random(rows) < both
+    wrong = np.where(shared, hard, own) < ours, np.where(shared, hard, other) < theirs
+    truth = np.where(draw.random(rows) < 0.5, "a", "b").astype(object)
+    flipped = np.where(truth == "a", "b", "a").astype(object)
+    said = [np.where(one, flipped, truth).astype(object) for one in wrong]
+    shares = np.column_stack([np.where(said[0] == name, 0.8, 0.2) for name in ("a", "b")])
+    channel = np.where(draw.random(rows) < 0.5, "web", "mail").astype(object)
+    return Held(truth, Answers(said[0], shares, ("a", "b")), Answers(said[1], shares, ("a", "b")),
+                np.full(rows, "a", dtype=object), {"channel": channel}, rivals)  # fmt: skip
+
+
+def states(asked: Plan, helds: Any, facts: Facts | None = None) -> list[str]:
+    return [together(judge(asked, held, facts or Facts())) for held in helds]
+
+
+@pytest.mark.parametrize("rows", [50, 300, 2000])
+@pytest.mark.parametrize("rivals", [1, 4])
+def test_a_challenger_worse_by_the_margin_hardly_ever_passes(rows: int, rivals: int) -> None:
+    draw = np.random.default_rng(rows + rivals)
+    asked = asking({"metric": "accuracy", "not_worse_by": 0.02})
+    found = states(asked, (binary(draw, rows, 0.22, 0.20, rivals=rivals) for _ in range(TRIALS)))
+    assert found.count("pass") / TRIALS <= LEVEL + 2 * np.sqrt(LEVEL / TRIALS)
+
+
+def test_one_as_good_hardly_ever_fails_and_a_much_better_one_passes() -> None:
+    draw = np.random.default_rng(1)
+    asked = asking({"metric": "accuracy", "not_worse_by": 0.02})
+    same = states(asked, (binary(draw, 1000, 0.2, 0.2) for _ in range(TRIALS)))
+    assert same.count("fail") / TRIALS <= LEVEL
+    better = states(asked, (binary(draw, 1000, 0.14, 0.2) for _ in range(50)))
+    assert better.count("pass") >= 45
+    worse = states(asked, (binary(draw, 1000, 0.35, 0.2) for _ in range(50)))
+    assert worse.count("fail") >= 45
+
+
+@pytest.mark.parametrize("metric", ["brier", "log_loss", "f1"])
+def test_other_measures_hold_their_level_as_well(metric: str) -> None:
+    draw = np.random.default_rng(3)
+    trials = 150
+    asked = asking({"metric": metric, "not_worse_by": 0.0})
+    passed = 0
+    for _ in range(trials):
+        held = binary(draw, 200, 0.2, 0.2)
+        sure = draw.uniform(0.5, 1.0, (2, 200))
+        answers = [
+            Answers(said, np.column_stack([np.where(said == name, s, 1 - s) for name in "ab"]), ("a", "b"))
+            for said, s in zip((held.challenger.predictions, held.champion.predictions), sure, strict=True)
+        ]
+        passed += together(judge(asked, Held(held.truth, *answers, held.baseline), Facts())) == "pass"
+    assert passed / trials <= LEVEL + 2 * np.sqrt(LEVEL / trials)
+
+
+def test_few_rows_are_unknown_and_unknown_is_no_pass() -> None:
+    draw = np.random.default_rng(0)
+    asked = asking(
+        {"metric": "accuracy", "not_worse_by": 0.5}, "beats_baseline", "calibrated", {"flips": {"at_most": 0.9}}
+    )
+    found = judge(asked, binary(draw, 20, 0.0, 0.5), Facts())
+    assert {one.state for one in found} == {"unknown"}
+    assert together(found) == "unknown"
+    assert all(one.says for one in found)
+
+
+def test_each_segment_has_its_verdict() -> None:
+    draw = np.random.default_rng(0)
+    held = binary(draw, 4000, 0.1, 0.1)
+    web = held.segments["channel"] == "web"
+    spoilt = np.where(web & (draw.random(4000) < 0.3), "c", held.challenger.predictions).astype(object)
+    held = Held(held.truth, Answers(spoilt), held.champion, held.baseline, held.segments)
+    found = {one.gate: one.state for one in judge(
+        asking({"metric": "accuracy", "not_worse_by": 0.05, "segment": "channel"}), held, Facts())}  # fmt: skip
+    assert found == {
+        "accuracy not worse by 0.05, channel = mail": "pass", "accuracy not worse by 0.05, channel = web": "fail",
+    }  # fmt: skip
+
+
+def test_limits_flips_fairness_baseline_and_calibration() -> None:
+    draw = np.random.default_rng(5)
+    held = binary(draw, 3000, 0.2, 0.2, both=1.0)
+    gates: list[Any] = [
+        {"metric": "accuracy", "at_least": 0.75}, {"metric": "accuracy", "at_least": 0.85},
+        {"flips": {"at_most": 0.05}}, {"fairness": "channel", "metric": "accuracy", "gap": 0.1}, "beats_baseline",
+        "calibrated",
+    ]  # fmt: skip
+    assert [one.state for one in judge(asking(*gates), held, Facts())] == [
+        "pass",
+        "fail",
+        "pass",
+        "pass",
+        "pass",
+        "pass",
+    ]
+    apart = np.where(held.segments["channel"] == "web", "c", held.challenger.predictions).astype(object)
+    worse = Held(
+        held.truth, Answers(apart, held.challenger.scores, ("a", "b")), held.champion, held.baseline, held.segments
+    )
+    said = [one.state for one in judge(asking(*gates), worse, Facts())]
+    assert said == ["fail", "fail", "fail", "fail", "fail", "fail"]
+
+
+def test_what_was_measured_is_held_against_its_limit_and_what_was_not_is_unknown() -> None:
+    asked = asking({"latency_p95": "50ms"}, {"size_mb": 4}, "reproducible", "data_checks", {"function": "mine:test"})
+    held = binary(np.random.default_rng(0), 100, 0.1, 0.1)
+    assert {one.state for one in judge(asked, held, Facts())} == {"unknown"}
+    good = Facts(
+        latency_p95=12.0, size_mb=3.0, reproducible=(True, "same"), data=(), functions={"mine:test": (True, "ok")}
+    )
+    assert {one.state for one in judge(asked, held, good)} == {"pass"}
+    bad = Facts(latency_p95=51.0, size_mb=4.1, reproducible=(False, "no"), data=("age is missing",),
+                functions={"mine:test": (False, "no")})  # fmt: skip
+    assert {one.state for one in judge(asked, held, bad)} == {"fail"}
+
+
+def test_the_same_rows_give_the_same_verdicts() -> None:
+    asked = asking({"metric": "f1", "not_worse_by": 0.02}, {"metric": "recall", "at_least": 0.7})
+    held = binary(np.random.default_rng(0), 300, 0.15, 0.2)
+    assert judge(asked, held, Facts()) == judge(asked, held, Facts())
+
+
+def test_numbers_are_judged_by_their_errors() -> None:
+    raw = json.loads(plans.text())
+    raw["model"] |= {"task": "regression"}
+    raw["watch"].pop("performance", None)
+    raw["renew"] = {
+        "gates": [{"metric": "mae", "not_worse_by": 0.1}, {"metric": "rmse", "at_most": 2.0}, "beats_baseline"]
+    }
+    asked = plan.parse(json.dumps(raw)).plan
+    draw = np.random.default_rng(0)
+    truth = draw.normal(0, 3, 1500)
+
+    def said(scale: float) -> Answers:
+        return Answers(truth + draw.normal(0, scale, len(truth)))
+
+    held = Held(truth, said(1.0), said(1.2), np.zeros(len(truth)))
+    assert [one.state for one in judge(asked, held, Facts())] == ["pass", "pass", "pass"]
+    held = Held(truth, said(3.5), said(1.0), np.zeros(len(truth)))
+    assert [one.state for one in judge(asked, held, Facts())] == ["fail", "fail", "fail"]
