@@ -68,6 +68,8 @@ class System:
         self.settings = settings
         self.clock = clock or SystemClock()
         self._plans: dict[tuple[str, int], Written] = {}
+        self.accounts, self.tokens, self.ledger = Accounts(self), Tokens(self), Ledger(self)
+        self.versions, self.renewing = Versions(self), Renewing(self)
         settings.prepare(make=make)
         been = settings.was_made  # asked first: another process may be making it at this moment
         self.database = Database(settings.database_url, read_only=settings.is_read_only)
@@ -80,9 +82,7 @@ class System:
             )
         self.database.migrate(made=self._made)
         settings.mark()
-        self.accounts, self.tokens = Accounts(self), Tokens(self)
-        self.watching, self.ledger, self.renewing = Watching(self), Ledger(self), Renewing(self)
-        self.versions = Versions(self)
+        self.watching = Watching(self)
 
     def _made(self, connection: Connection) -> None:
         ledger.append(connection, WorkspaceMade(__version__), at=self.clock.now(), by="shelflife")
