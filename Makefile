@@ -25,8 +25,8 @@ setup: $(READY) ## make .venv with everything, if it is not there or out of date
 demo: $(READY) ## a made-up history, measured from start to finish
 	$(BIN)/shelflife demo $(ARGS)
 
-test: $(READY) ## every test and every example in the docs
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## every test and every example in the docs, on every core
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 guarantees: $(READY) ## the statistical guarantees, simulated in full (minutes)
 	SHELFLIFE_GUARANTEES=full $(BIN)/python -m pytest -m guarantee $(ARGS)

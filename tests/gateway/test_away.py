@@ -14,7 +14,6 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from tests.gateway.conftest import INPUTS, NAME, Constant, Desk, answering, learned, ready, wait
-from tests.service.conftest import postgres  # noqa: F401 - a fixture
 
 from shelflife import plan
 from shelflife.system import System

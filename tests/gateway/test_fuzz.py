@@ -93,5 +93,5 @@ def test_bytes(client: httpx.Client, body: bytes) -> None:
 @QUICK
 @given(st.lists(st.sampled_from(["v2", "models", NAME, "versions", "1", "ready", "health", "", "%00", "%ff", "é"])))
 def test_paths(client: httpx.Client, parts: list[str]) -> None:
-    found = client.get(f"/{'/'.join(parts)}")
+    found = client.get(f"{client.base_url}/{'/'.join(parts)}")  # what begins with two slashes is no address alone
     assert found.status_code in (200, 404, 405), found.text
