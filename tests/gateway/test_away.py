@@ -64,7 +64,7 @@ class Line:
 
 
 @pytest.fixture
-def line(postgres: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Line, str]]:  # noqa: F811
+def line(postgres: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Line, str]]:
     url = postgres()
     folder = parse_qs(urlsplit(url).query)["host"][0]
     near = tmp_path_factory.mktemp("pg")
