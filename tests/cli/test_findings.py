@@ -97,6 +97,6 @@ def test_findings_are_shown_and_answered(watched: Path) -> None:
     shown = run(watched, "findings", "show", str(first)).stdout
     assert "resolved" in shown
     assert "Until" not in shown
-    assert "`shelflife findings` shows those" in run(watched, "findings", "show", "99").stderr
+    assert "There is no finding 99." in run(watched, "findings", "show", "99").stderr
     assert "Options come after the word" in run(watched, "findings", "--ended", "show", "1").stderr
     assert "There is no system 'parcel'" in run(watched, "findings", "--system", "parcel").stderr

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from shelflife import plan
 from shelflife.errors import BadInput
-from shelflife.observe.shapes import KINDS, shape
+from shelflife.observe.shapes import SENT, shape
 from shelflife.plan import PlanError
 from shelflife.plan.lint import CODES
 from shelflife.plan.references import COLUMNS
@@ -394,7 +394,7 @@ def test_a_query_may_begin_with_anything_that_selects(whole: str, query: str) ->
 
 
 def test_columns_of_rows_are_those_that_are_observed(whole: str) -> None:
-    for kind in KINDS:
+    for kind in SENT:
         assert COLUMNS[kind] == tuple(shape(plan.parse(whole).plan, kind).schema.names)
 
 

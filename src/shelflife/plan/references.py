@@ -13,7 +13,18 @@ from shelflife.plan.words import Place, dotted, written
 
 # What rows of each kind are made of, besides inputs and scores by their names; see `shelflife.observe.shapes`.
 COLUMNS = {
-    "predictions": ("id", "time", "version", "prediction", "score", "inputs"),
+    "predictions": (
+        "id",
+        "time",
+        "version",
+        "prediction",
+        "key",
+        "route",
+        "revision",
+        "latency",
+        "score",
+        "inputs",
+    ),
     "outcomes": ("id", "time", "outcome"),
     "feedback": ("id", "time", "prediction_id", "what", "value", "by", "text"),
     "kpis": ("id", "time", "kpi", "value", "rows"),
