@@ -31,7 +31,7 @@ from shelflife.profile.layout import Layout
 from shelflife.store.database import Database
 from shelflife.store.schema import batches, delta_tables, systems, volumes, watches
 from shelflife.store.tables import Tables
-from shelflife.watch import adoption, conditions, findings, lifeline, state
+from shelflife.watch import adoption, conditions, dating, findings, lifeline, state
 from shelflife.watch.columns import Columns
 from shelflife.watch.conditions import Facts
 from shelflife.watch.figures import Figures
@@ -229,28 +229,9 @@ class Watcher:
             for name in ("hits", "rows", "limit")
         )
 
-        def place(step: int) -> int:
-            return min(int(np.searchsorted(buckets, origin + step * length)), max(len(buckets) - 1, 0))
-
-        def began(alarm: Alarm, at: int) -> int:
-            stream = int(alarm.streams[at])
-            found = None
-            if truths[stream]:
-                found = _began(hits[:, stream], rows[:, stream], limit[:, stream], float(alarm.rows[at]))
-            return place(int(alarm.onset[at])) if found is None else found
-
-        moved, used = [], []
-        for alarm in alarms:
-            rowwise = alarm.streams < own
-            used += [(alarm, at) for at in np.flatnonzero(~rowwise).tolist()]
-            if rowwise.any() and len(buckets):
-                moved.append(
-                    Alarm(
-                        place(alarm.bucket), alarm.streams[rowwise],
-                        np.array([began(alarm, at) for at in np.flatnonzero(rowwise).tolist()], dtype=np.int64),
-                        alarm.log_evidence[rowwise], alarm.rows[rowwise], alarm.hits[rowwise],
-                    )
-                )  # fmt: skip
+        clock = dating.Clock(buckets, origin, length, waiting(written.plan, length))
+        moved = dating.by_predictions(alarms, truths[:own], clock, hits, rows, limit) if len(buckets) else []
+        used = [(alarm, at) for alarm in alarms for at in np.flatnonzero(alarm.streams >= own).tolist()]
         watched = Watched(tuple(moved), np.zeros(len(buckets)), hits, rows, limit, promised.detector())
         named = telling.of_alarms(promised.promise, watched, whole, moment)
         return [_of_alarm(one, written, promised, moved) for one in named] + [
@@ -364,21 +345,6 @@ def _settled_facts(connection: Connection, plan: Plan, judged: list[conditions.J
 def _back(plan: Plan, length: int) -> int:
     """How far back of an outcome its prediction may lie, in whole buckets."""
     return waiting(plan, length) + whole(EARLY, length)
-
-
-def _began(hits: Floats, rows: Floats, limit: Floats, rung: float) -> int | None:
-    """The place from which on the newest rows, as many as rang, are over their limit; None where none is.
-
-    Outcomes are due in the order of their predictions, so those that rang are of the newest.
-    """
-    newest = np.cumsum(rows[::-1])[::-1] - rows < rung  # those after it do not amount to so many
-    total = np.append(0.0, np.cumsum(np.where(newest, hits - rows * limit, 0.0)))
-    above = total - np.minimum.accumulate(total)
-    end = int(np.argmax(above))
-    if above[end] <= 0:
-        return None
-    lowest = total[: end + 1]
-    return end - int(np.argmin(lowest[::-1]))
 
 
 def _over(seen: Seen) -> dict[int, float]:
