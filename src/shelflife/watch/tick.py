@@ -136,7 +136,9 @@ class Watcher:
                 start, taken = state.reference_times(connection, reference)
                 # A change of the plan begins where watching was; a new reference where its rows end.
                 if before is not None and before.reference == reference:
-                    before = dataclasses.replace(before, promise=promise, detector=promised.detector())
+                    before = dataclasses.replace(
+                        before, promise=promise, detector=promised.detector(), told=0, late=0
+                    )
                 else:
                     first = due_before(start, length, 0) if start is not None else end
                     due = min(first, due_before(taken, length, waits))
@@ -188,12 +190,15 @@ class Watcher:
         found: list[Found] = []
         if alarms:
             found = self._found(written, promised, before.reference, alarms, origin, reach, made, known)
-        watch = Watch(before.reference, before.promise, before.start, reach, detector, now)
-        points = [
-            point for some in ((made, known), (empty(layout), late))
-            for point in lifeline.of_rows(promised, before.reference, *some)
-        ]  # fmt: skip
-        return _Seen(watch, made, known, tuple(points), tuple(found), tuple(over), len(over), afresh)
+        points, came = (
+            tuple(lifeline.of_rows(promised, before.reference, *some)) for some in ((made, known), (empty(layout), late))
+        )
+        watch = dataclasses.replace(
+            before, reach=reach, detector=detector, at=now,
+            told=before.told + round(sum(one.known for one in points)),
+            late=before.late + round(sum(one.known for one in came)),
+        )  # fmt: skip
+        return _Seen(watch, made, known, points + came, tuple(found), tuple(over), len(over), afresh)
 
     def _found(
         self, written: Written, promised: Promised, reference: int, alarms: list[Alarm], origin: int, reach: Reach,
