@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -83,8 +82,8 @@ class Shop:
             true = pa.array(np.where(yes ^ missed, "yes", "no"))
         share = 0.3 if changed and self.change == "overridden" else 0.05
         some = [one for one, drawn in zip(ids, rng.random(ROWS), strict=True) if drawn < share]
-        said = pa.table({"id": some, "prediction_id": some, "what": ["override"] * len(some),
-                         "time": pa.array([START + (day + 1) * DAY] * len(some), pa.timestamp("us", "UTC"))})  # fmt: skip
+        next_day = pa.array([START + (day + 1) * DAY] * len(some), pa.timestamp("us", "UTC"))
+        said = pa.table({"id": some, "prediction_id": some, "what": ["override"] * len(some), "time": next_day})
         return pa.table(made), pa.table({"id": ids, "outcome": true}), said
 
     def send(self, kind: Any, *rows: pa.Table) -> None:
@@ -119,8 +118,6 @@ class Shop:
 
     def found(self) -> dict[str, datetime | None]:
         return {one.code: one.since for one in self.system.watching.findings("shop", ended=True)}
-
-
 
 
 @pytest.mark.parametrize("often", [True, False], ids=["every day", "once"])

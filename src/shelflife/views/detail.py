@@ -18,7 +18,6 @@ from shelflife.watch import freshness
 from shelflife.watch.findings import Finding
 from shelflife.watch.freshness import Freshness
 
-
 _SEEN = {True: Freshness("fresh", "as promised"), False: Freshness("unknown", "nothing seen yet")}
 
 

@@ -55,7 +55,8 @@ def watch_of(connection: Connection, system: str) -> Watch | None:
     if row is None:
         return None
     detector = Detector.from_bytes(row.detector)
-    return Watch(row.reference, row.promise, row.start, Reach(row.batch, row.end, row.due), detector, row.at, row.told, row.late)
+    reach = Reach(row.batch, row.end, row.due)
+    return Watch(row.reference, row.promise, row.start, reach, detector, row.at, row.told, row.late)
 
 
 def keep_watch(connection: Connection, system: str, watch: Watch) -> None:

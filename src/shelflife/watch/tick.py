@@ -136,9 +136,7 @@ class Watcher:
                 start, taken = state.reference_times(connection, reference)
                 # A change of the plan begins where watching was; a new reference where its rows end.
                 if before is not None and before.reference == reference:
-                    before = dataclasses.replace(
-                        before, promise=promise, detector=promised.detector(), told=0, late=0
-                    )
+                    before = dataclasses.replace(before, promise=promise, detector=promised.detector(), told=0, late=0)
                 else:
                     first = due_before(start, length, 0) if start is not None else end
                     due = min(first, due_before(taken, length, waits))
@@ -191,7 +189,8 @@ class Watcher:
         if alarms:
             found = self._found(written, promised, before.reference, alarms, origin, reach, made, known)
         points, came = (
-            tuple(lifeline.of_rows(promised, before.reference, *some)) for some in ((made, known), (empty(layout), late))
+            tuple(lifeline.of_rows(promised, before.reference, *some))
+            for some in ((made, known), (empty(layout), late))
         )
         watch = dataclasses.replace(
             before, reach=reach, detector=detector, at=now,

@@ -95,7 +95,8 @@ def _performance(line: Lifeline, x: alt.X, width: int) -> Any:
               promised.encode(x=x, y=y("promised"))]  # fmt: skip
     held = next((row["promised"] for row in rows if row["promised"] is not None), None)
     if held is not None:
-        said = [{"promised": held, "text": f"{'promised' if line.held else 'allowed'}: at {'least' if share else 'most'} {figure(line, held)}"}]
+        what = f"{'promised' if line.held else 'allowed'}: at {'least' if share else 'most'}"
+        said = [{"promised": held, "text": f"{what} {figure(line, held)}"}]
         layers.append(
             text(said, color=colour("broken"), align="left", baseline="top", dx=2, dy=4)
             .encode(y=y("promised"), **pixels(x=0))
