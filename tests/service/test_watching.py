@@ -18,10 +18,11 @@ from sqlalchemy import insert
 from shelflife import plan
 from shelflife.durations import micros
 from shelflife.errors import BadInput
+from shelflife.loop import Loop
 from shelflife.observe.keep import keep
 from shelflife.observe.rows import from_arrow
 from shelflife.profile.joint import UNKNOWN, Joint
-from shelflife.store.schema import batches
+from shelflife.store.schema import batches, leases
 from shelflife.system import System
 from shelflife.testing import streams
 from shelflife.testing.clock import ManualClock
@@ -357,6 +358,28 @@ def test_a_model_of_which_nothing_is_known_is_not_called_fresh(shop: Shop) -> No
     state_, reason = model()
     assert state_ == "unknown"
     assert reason.startswith("No predictions came since")
+
+
+def test_who_looks_at_systems_is_told_where_one_was_not_looked_at(shop: Shop) -> None:
+    shop.days(4)
+    shop.clock.advance(5 * DAY)
+    asks = "It was not watched since 2026-02-08 00:00: is `shelflife up` running?"
+    assert statuses(shop.system, "shop")[0].model.reason == asks
+    loop, clock = Loop(shop.system), shop.clock
+    with shop.system.database.writing() as connection:
+        held = {"name": "loop", "holder": "another", "since": clock.now(), "until": clock.now() + timedelta(seconds=30)}
+        connection.execute(insert(leases).values(**held))
+    assert loop.tick() == []
+    assert statuses(shop.system, "shop")[0].model.reason.endswith(
+        ": `shelflife up` runs, and comes to it after others."
+    )
+    clock.advance(timedelta(minutes=2))
+    assert "`shelflife up` ran until" in statuses(shop.system, "shop")[0].model.reason
+    clock.advance(timedelta(minutes=20))
+    assert statuses(shop.system, "shop")[0].model.reason == asks
+    assert not statuses(shop.system, "shop")[0].known
+    assert loop.tick()
+    assert not statuses(shop.system, "shop")[0].model.reason.startswith("It was not watched")
 
 
 def test_rows_that_are_long_on_their_way_are_said(shop: Shop) -> None:
