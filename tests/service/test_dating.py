@@ -90,31 +90,32 @@ class Shop:
         pq.write_table(pa.concat_tables(rows), self.home / "rows.parquet")
         assert not self.system.observe("shop", kind, self.home / "rows.parquet", by="tests").rejected
 
-    def refer(self, **given: Any) -> None:
-        self.system.watching.take_reference("shop", end=START + REFERENCE * DAY, by="lead", **given)
+    def refer(self) -> None:
+        self.system.watching.take_reference("shop", end=START + REFERENCE * DAY, by="lead")
 
-    def by_files(self) -> None:
+    def by_files(self, days: int = REFERENCE + LIVE) -> None:
         """All at once, as a first-time user does it: predictions, then outcomes without a time."""
-        made, true, said = zip(*(self.day(day) for day in range(REFERENCE + LIVE)), strict=True)
-        self.advance(REFERENCE + LIVE)
+        made, true, said = zip(*(self.day(day) for day in range(days)), strict=True)
+        self.advance(days)
         self.send("predictions", *made)
         self.send("outcomes", *true)
         self.send("feedback", *said)
         self.refer()
 
     def day_by_day(self) -> None:
-        true: list[pa.Table] = []
-        for day in range(REFERENCE + LIVE):
-            made, outcomes, said = self.day(day)
+        """Some days of watching by file, then a look every day; outcomes are known the day after."""
+        first = REFERENCE + 3
+        self.by_files(first)
+        before: list[pa.Table] = []
+        for day in range(first, REFERENCE + LIVE):
+            made, true, said = self.day(day)
             self.advance(1)
             self.send("predictions", made)
-            for kind, rows in (("outcomes", true[-1:]), ("feedback", [said])):
-                self.send(kind, *rows) if rows else None
-            true.append(outcomes)
-            if day >= REFERENCE + 3:
-                if day == REFERENCE + 3:
-                    self.refer()
-                self.system.watching.look("shop")
+            if before:
+                self.send("outcomes", *before)
+            self.send("feedback", said)
+            before = [true]
+            self.system.watching.look("shop")
 
     def found(self) -> dict[str, datetime | None]:
         return {one.code: one.since for one in self.system.watching.findings("shop", ended=True)}
@@ -208,6 +209,23 @@ def test_what_the_picture_shows_and_what_the_row_says_agree(
     assert (row.seen.state, row.seen.reason) == (
         "ageing", "above it lately, by no more than chance or a few large errors may do",
     )  # fmt: skip
+    shop.system.close()
+
+
+def test_what_the_plan_does_not_promise_is_not_called_promised(tmp_path: Path) -> None:
+    """Held to the errors of the reference: the figure is another than that of the plan."""
+    shop = Shop(tmp_path / "a", change="wrong", model=PRICES, metric="rmse", at_most=1.5)
+    shop.by_files()
+    shop.system.watching.look("shop")
+    found = next(one for one in shop.system.watching.findings("shop") if one.code == "SL301")
+    assert "; the reference allows at most " in found.says
+    assert found.promised.endswith(", by the reference")
+    line = lifeline(shop.system, "shop")
+    assert line is not None
+    assert line.latest is not None
+    assert line.latest.observed == pytest.approx(3, rel=0.3)
+    assert picture.says(line).startswith("Root mean square error is ")
+    assert picture.says(line).endswith("; promised is at most 1.5")
     shop.system.close()
 
 

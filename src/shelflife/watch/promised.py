@@ -51,12 +51,15 @@ class Promised:
     off
         The most that the mean error of numbers, or the root of its square, may be: where the plan says so, in units
         of the outcome.
+    held
+        Whether the plan promises performance in the terms of its streams; else these are held to the reference.
     """
 
     promise: Promise
     uses: tuple[Use, ...]
     threshold: float
     off: float | None = None
+    held: bool = False
 
     @classmethod
     def of(cls, plan: Plan, reference: Profile) -> Promised:
@@ -101,7 +104,7 @@ class Promised:
         performance = watch.performance
         errors = performance is not None and performance.metric in _ERRORS
         off = performance.at_most if performance is not None and errors else None
-        return cls(made, uses, max(2.0, float(buckets)), off)
+        return cls(made, uses, max(2.0, float(buckets)), off, worst is not None)
 
     @property
     def of_outcomes(self) -> NDArray[np.bool_]:

@@ -377,9 +377,14 @@ def _of_alarm(one: Any, written: Written, promised: Promised, alarms: list[Alarm
         name: None if isinstance(value := getattr(one, name), float) and not math.isfinite(value) else value
         for name in ("observed", "reference", "limit", "log10_evidence", "rows", "column", "segment")
     }
+    says, limit = one.says, _promised(one)
+    if one.code in {"SL301", "SL302"} and (one.segment or not promised.held):
+        # The plan says nothing of this figure: what it is held to is what the reference was.
+        says = says.replace("promised is at most", "the reference allows at most")
+        limit = f"{limit}, by the reference"
     return Found(
-        code=one.code, key=_named(one.code, one.column, one.segment), says=one.says,
-        promised=_promised(one), since=one.since,
+        code=one.code, key=_named(one.code, one.column, one.segment), says=says,
+        promised=limit, since=one.since,
         line=written.line(*_PLACES[one.code[:3]]), evidence=evidence, severity=one.severity, estimated=one.estimated,
         streams=own, also=tuple(_named(one.code, column, one.segment) for column in one.also),
         explained=_explained(one, promised.promise.reference.layout),
