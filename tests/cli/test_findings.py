@@ -66,7 +66,7 @@ def test_the_readme_leads_to_a_watched_system(watched: Path) -> None:
 
 def test_findings_are_shown_and_answered(watched: Path) -> None:
     assert (run(watched, "findings").stdout, run(watched, "findings").exit_code) == (
-        "Nothing departs from the plans.\n", 0,
+        "Nothing is found, but not all is known: `shelflife status` says why of parcels.\n", 0,
     )  # fmt: skip
     system = System(Settings(home=watched / ".shelflife"))
     since = datetime(2026, 4, 1, tzinfo=UTC)

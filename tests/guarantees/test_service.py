@@ -252,7 +252,7 @@ def test_a_service_rings_without_change_at_most_as_often_as_its_plan_says(full: 
     opened = [one for some in _each(seeds, lambda seed: _lived(world, seed, days)) for one in some]
     allowed = seeds * days / BUDGET
     print(f"{world}: {len(opened)} findings in {seeds * days:,} days; {allowed:g} allowed")
-    # Of a few days that is none: their chance of a single one is a tenth of what would be noticed by it.
+    # Of the suite's few days that allows none; a service within its budget rings in them once in a dozen runs at most.
     assert len(opened) <= allowed, opened
 
 

@@ -59,18 +59,27 @@ def living(
         if system is not None or ended or json or home is not None:
             raise BadInput(f"Options come after the word: `shelflife findings {context.invoked_subcommand} …`.")
         return
+    from shelflife.views.status import statuses
+
     with opened(home) as workspace:
         if system is not None:
             workspace.check_known(system)
         found = workspace.watching.findings(system, ended=ended)
+        unknown = [] if found or ended else [one.system for one in statuses(workspace, system) if not one.known]
     if json:
         typer.echo(as_json([_plain(one) for one in found]))
     else:
         for one in found:
             typer.echo(f"{one.number:>5}  {one.severity}  {one.state:<12} {one.system}  {one.code}  {one.says}")
         if not found:
-            typer.echo("Nothing departs from the plans." if not ended else "Nothing ever departed from the plans.")
+            typer.echo(_nothing(unknown) if not ended else "Nothing was ever found.")
     raise typer.Exit(1 if any(one.state != "resolved" for one in found) else 0)
+
+
+def _nothing(unknown: list[str]) -> str:
+    if not unknown:
+        return "Nothing departs from the plans."
+    return f"Nothing is found, but not all is known: `shelflife status` says why of {', '.join(unknown)}."
 
 
 @app.command()

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from shelflife.durations import moment
 from shelflife.plan import Plan
 from shelflife.plan.spec import Feed
 from shelflife.plan.words import written
@@ -14,8 +15,11 @@ from shelflife.store.schema import delta_tables, references
 from shelflife.system import System
 from shelflife.views.lifeline import Lifeline, bound, lifeline, promised
 from shelflife.views.status import Status, statuses, urgency
-from shelflife.watch.conditions import rows_of
+from shelflife.watch import freshness
 from shelflife.watch.findings import Finding
+from shelflife.watch.freshness import Freshness
+
+_SEEN = {True: Freshness("fresh", "as promised"), False: Freshness("unknown", "nothing seen yet")}
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ class Watched:
         In words.
     line
         Of the plan, where it is promised.
-    known
-        Whether anything was seen of it yet.
+    seen
+        How it stands, where no finding says it.
     findings
         Those that live.
     """
@@ -37,7 +41,7 @@ class Watched:
     what: str
     promised: str
     line: int
-    known: bool
+    seen: Freshness
     findings: tuple[Finding, ...]
 
 
@@ -81,13 +85,15 @@ def detail(system: System, name: str) -> Detail:
         columns = [references.c[of] for of in ("number", "at", "start", "end", "rows")]
         query = select(*columns).where(references.c.system == name).order_by(references.c.number.desc())
         row = connection.execute(query.limit(1)).one_or_none()
-        came = select(delta_tables.c.kind).where(delta_tables.c.system == name, delta_tables.c.newest.is_not(None))
-        kinds = set(connection.execute(came).scalars())
+        came = select(delta_tables).where(delta_tables.c.system == name, delta_tables.c.newest.is_not(None))
+        newest = {one.kind: moment(one.newest) for one in connection.execute(came)}
     line = lifeline(system, name)
-    outcomes = line is not None and line.latest is not None
-    seen = {"rows": status.watched is not None, "outcomes": outcomes, "plan": True}
+    now = system.clock.now()
+    seen = {"rows": _SEEN[status.watched is not None], "outcomes": _performance(line), "plan": _SEEN[True]}
+    seen |= {kind: _SEEN[kind in newest] for kind in ("feedback", "kpis")}
+    seen |= {f"feed {feed}": freshness.of_feed(plan.plan, feed, newest, living, now) for feed in plan.plan.feeds}
     watched = tuple(
-        Watched(one.what, one.promised, plan.line(*one.place), seen.get(one.by, one.by in kinds),
+        Watched(one.what, one.promised, plan.line(*one.place), seen[one.by],
                 tuple(found for found in sorted(living, key=urgency) if _is_of(found, one.codes, one.column)))
         for one in promises(plan.plan)
     )  # fmt: skip
@@ -95,6 +101,20 @@ def detail(system: System, name: str) -> Detail:
         status, plan.plan, applied, None if row is None else Taken(**row._asdict()), line,
         tuple(sorted(living, key=urgency)), len(every) - len(living), watched,
     )  # fmt: skip
+
+
+def _performance(line: Lifeline | None) -> Freshness:
+    """How the newest slice of a lifeline stands to what is promised, where nothing is found."""
+    latest = None if line is None else line.latest
+    if line is None or latest is None or latest.observed is None:
+        return _SEEN[False]
+    if not line.held:
+        return Freshness("fresh", "no more errors than the reference allows")
+    held = latest.promised
+    if held is None or (latest.observed >= held if line.rises else latest.observed <= held):
+        return _SEEN[True]
+    why = "by no more than chance may do" if line.rises else "by no more than chance or a few large errors may do"
+    return Freshness("ageing", f"{'below' if line.rises else 'above'} it lately, {why}")
 
 
 @dataclass(frozen=True)
@@ -108,7 +128,7 @@ class Promised:
     codes, column
         Of the findings that say that it is broken.
     by
-        By what it is seen: "rows" that are watched, known "outcomes", the "plan" itself, or rows of a kind.
+        By what it is seen: "rows" that are watched, known "outcomes", the "plan" itself, "feedback", "kpis" or a feed.
     """
 
     what: str
@@ -136,7 +156,7 @@ def promises(plan: Plan) -> list[Promised]:
         found.append(Promised(what, bound(kpi), ("objective", "kpis", place), ("SL401",), kpi.name, "kpis"))
     for name, feed in plan.feeds.items():
         codes = ("SL501", "SL502")
-        found.append(Promised(f"Feed: {name}", of_feed(feed), ("feeds", name), codes, name, rows_of(plan, name)))
+        found.append(Promised(f"Feed: {name}", of_feed(feed), ("feeds", name), codes, name, f"feed {name}"))
     found += _inputs(plan)
     if plan.review is not None:
         every = f"every {written(plan.review.every)}"

@@ -11,15 +11,15 @@ from sqlalchemy import select
 
 from shelflife.durations import micros, moment
 from shelflife.plan import Plan
-from shelflife.profile.residual import Residual
 from shelflife.store.schema import plans, references
 from shelflife.system import System
 from shelflife.watch import lifeline as watched
-from shelflife.watch import state
 
 SPAN = timedelta(days=400)
 _MOST = 130  # points of a line; more cannot be told apart
 _SHARES = {"accuracy", "precision", "recall"}  # metrics that are shares of rows
+Metric = Literal["accuracy", "mean error", "root mean square error"]
+_METRICS: dict[str, Metric] = {"accuracy": "accuracy", "mae": "mean error", "rmse": "root mean square error"}
 _Z = 1.645  # of an interval of 90 %
 
 
@@ -68,9 +68,11 @@ class Lifeline:
     Attributes
     ----------
     promise
-        What the newest plan promises of the model, in words.
+        What the newest plan promises of the model, in words: with its measure, where that is another than is shown.
     metric
-        "accuracy", or "mean error" of numbers, which is better where it is lower.
+        "accuracy", or of numbers an error, which is better where it is lower.
+    held
+        Whether the plan promises what is shown; else it is held to what the reference allows.
     start, end
         The time it shows.
     every
@@ -78,12 +80,18 @@ class Lifeline:
     """
 
     promise: str
-    metric: Literal["accuracy", "mean error"]
+    metric: Metric
+    held: bool
     start: datetime
     end: datetime
     every: timedelta
     points: tuple[Point, ...]
     marks: tuple[Mark, ...]
+
+    @property
+    def rises(self) -> bool:
+        """Whether more is better."""
+        return self.metric == "accuracy"
 
     @property
     def latest(self) -> Point | None:
@@ -100,13 +108,10 @@ def lifeline(system: System, name: str) -> Lifeline | None:
     now = system.clock.now()
     with system.database.reading() as connection:
         points = watched.kept(connection, name, start=micros(now - SPAN))
+        if plan.model.task == "regression":
+            points = [one for one in points if one.squares is not None]
         if not points:
             return None
-        scale, bucket = None, plan.watch.bucket
-        if plan.model.task == "regression":
-            profile = state.reference_profile(connection, points[-1].reference)
-            part = profile.layout.outcome
-            scale = part.scale if isinstance(part, Residual) else 1.0
         applied = connection.execute(select(plans.c.number, plans.c.at, plans.c.because).where(plans.c.system == name))
         marks = [Mark("plan", row.at, None, True, f"Plan {row.number}", row.number) for row in applied]
         taken = connection.execute(select(references.c.number, references.c.at).where(references.c.system == name))
@@ -117,42 +122,54 @@ def lifeline(system: System, name: str) -> Lifeline | None:
         if until >= start:
             says = one.says if one.state != "resolved" else f"{one.says} Over since {until:%-d %B %Y}."
             marks.append(Mark("finding", one.since or one.opened, one.ended, one.ended is None, says, one.number))
-    several = max(1, math.ceil((now - start) / bucket / _MOST))
-    every = several * bucket
-    shown = _gathered(points, start, every, scale)
-    end = max([shown[-1].start + every, *(one.until or one.at for one in marks)])
+    metric, held = shown(plan)
+    bucket = plan.watch.bucket
+    every = max(1, math.ceil((now - start) / bucket / _MOST)) * bucket
+    slices = _gathered(points, start, every, metric)
+    end = max([slices[-1].start + every, *(one.until or one.at for one in marks)])
     kept = tuple(sorted((one for one in marks if (one.until or one.at) >= start or one.living), key=lambda one: one.at))
-    metric: Literal["accuracy", "mean error"] = "accuracy" if scale is None else "mean error"
-    return Lifeline(promised(plan), metric, start, end, every, shown, kept)
+    said = promised(plan)
+    if not held and plan.watch.performance is not None:
+        said = f"{plan.watch.performance.metric.replace('_', ' ')} {said}"
+    return Lifeline(said, metric, held, start, end, every, slices, kept)
 
 
-def _gathered(points: list[watched.Point], start: datetime, every: timedelta, scale: float | None) -> tuple[Point, ...]:
+def shown(plan: Plan) -> tuple[Metric, bool]:
+    """What is shown of a plan's model, and whether the plan promises that."""
+    found = plan.watch.performance
+    usual: Metric = "mean error" if plan.model.task == "regression" else "accuracy"
+    if found is None or found.metric not in _METRICS:
+        return usual, False
+    metric = _METRICS[found.metric]
+    bound_ = found.at_least if metric == "accuracy" else found.at_most
+    return metric, bound_ is not None
+
+
+def _gathered(points: list[watched.Point], start: datetime, every: timedelta, metric: Metric) -> tuple[Point, ...]:
     """Slices of `every` from `start`: sums add, so that each is as exact as its buckets."""
     slices: dict[int, list[watched.Point]] = {}
     for one in points:
         slices.setdefault((moment(one.bucket) - start) // every, []).append(one)
-    return tuple(_point(start + place * every, some, scale) for place, some in sorted(slices.items()))
+    return tuple(_point(start + place * every, some, metric) for place, some in sorted(slices.items()))
 
 
-def _point(start: datetime, some: list[watched.Point], scale: float | None) -> Point:
-    known, wrong, scored, expected = (
-        sum(getattr(one, name) for one in some) for name in ("known", "wrong", "scored", "expected")
+def _point(start: datetime, some: list[watched.Point], metric: Metric) -> Point:
+    known, wrong, scored, expected, squares = (
+        sum(getattr(one, name) or 0.0 for one in some) for name in ("known", "wrong", "scored", "expected", "squares")
     )
     limits = [one.limit for one in some if one.limit is not None]
     limit = sum(limits) / len(limits) if limits else None
-
-    def shown(share: float | None) -> float | None:
-        if share is None:
-            return None
-        return 1.0 - share if scale is None else share * scale
-
-    seen = wrong / known if known else None
-    low, high = _interval(wrong, known) if scale is None and known else (None, None)
     missing = max(0, sum(one.due for one in some) - round(known))
-    return Point(
-        start, round(known), missing, shown(seen), shown(high), shown(low),
-        shown(expected / scored if scored else None), shown(limit),
-    )  # fmt: skip
+    estimated = expected / scored if scored else None
+    if metric == "accuracy":
+        low, high = _interval(wrong, known) if known else (None, None)
+        values = (1 - each if each is not None else None for each in (wrong / known if known else None, high, low,
+                                                                      estimated, limit))  # fmt: skip
+        return Point(start, round(known), missing, *values)
+    root = metric == "root mean square error"
+    seen = None if not known else math.sqrt(squares / known) if root else wrong / known
+    # What is expected is a mean; of its square nothing is.
+    return Point(start, round(known), missing, seen, None, None, None if root else estimated, limit)
 
 
 def _interval(hits: float, rows: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from shelflife.durations import moment
 from shelflife.plan import Plan
-from shelflife.store.schema import batches, delta_tables, references, watches
+from shelflife.store.schema import batches, delta_tables, leases, references, watches
 from shelflife.store.schema import tasks as task_rows
 from shelflife.system import System
 from shelflife.watch import freshness
@@ -38,6 +38,8 @@ class Status:
         The end of the last bucket that was watched.
     plan, reference
         Numbers.
+    known
+        Whether anybody can tell how its model is, and its feeds where it has any.
     """
 
     system: str
@@ -53,6 +55,7 @@ class Status:
     watched: datetime | None
     plan: int
     reference: int | None
+    known: bool
 
     @property
     def worst(self) -> tuple[int, int, int, str]:
@@ -91,7 +94,12 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
     with system.database.reading() as connection:
         for row in connection.execute(select(delta_tables).where(delta_tables.c.newest.is_not(None))):
             newest[row.system][row.kind] = moment(row.newest)
-        watched = {row.system: moment(row.end) for row in connection.execute(select(watches.c.system, watches.c.end))}
+        columns = [watches.c[of] for of in ("system", "end", "told", "late")]
+        watched = {
+            row.system: freshness.Watching(moment(row.end), row.told, row.late)
+            for row in connection.execute(select(*columns))
+        }
+        led = connection.execute(select(func.max(leases.c.until))).scalar()
         latest = select(references.c.system, func.max(references.c.number).label("number")).group_by(
             references.c.system
         )
@@ -105,7 +113,7 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
         own = living[name]
         model = freshness.of_model(
             plan, own, referenced=name in referenced, watched=watched.get(name), newest=newest[name],
-            waiting=waiting.get(name), now=now,
+            waiting=waiting.get(name), led=led, now=now,
         )  # fmt: skip
         feeds = freshness.of_feeds(plan, newest[name], own, now)
         knowledge = Freshness("unknown", "Documents are not looked at yet.")
@@ -114,7 +122,8 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
             Status(
                 name, plan.title, _owner(plan), plan.objective.why, pages[0].says if pages else model.reason,
                 feeds, knowledge, model, len(pages), len([one for one in own if one.severity == "note"]),
-                watched.get(name), number, referenced.get(name),
+                None if name not in watched else watched[name].end, number, referenced.get(name),
+                model.state != "unknown" and (not plan.feeds or feeds.state != "unknown"),
             )
         )  # fmt: skip
     return sorted(found, key=lambda one: one.worst)

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
 
 from shelflife.profile.counts import Profile
+from shelflife.profile.residual import STEPS, Residual
 from shelflife.store.schema import lifelines, profiles, references
 from shelflife.watch.promised import Promised
 
@@ -28,12 +30,14 @@ class Point:
     reference, bucket
         By which reference it was judged; its start in microseconds.
     known, wrong
-        Predictions whose outcome is known, and how many of them were wrong: for numbers the sum of their losses, each
-        at most 1, in the reference's loss scale.
+        Predictions whose outcome is known, and how many of them were wrong: for numbers the sum of how far they were
+        off, in units of the outcome. What is evidence is a bounded part of that; what is shown is all of it.
     scored, expected
-        Predictions with a score, and how many of them could be expected to be wrong.
+        Predictions with a score, and how many of them could be expected to be wrong; for numbers the like.
     limit
         The most of them that may be wrong, in the mean.
+    squares
+        For numbers the sum of squares of how far they were off.
     due
         Predictions whose outcome is due: those that are not known are missing.
     """
@@ -46,6 +50,7 @@ class Point:
     expected: float
     limit: float | None
     due: int = 0
+    squares: float | None = None
 
 
 def of_rows(promised: Promised, reference: int, made: Profile, known: Profile) -> Iterator[Point]:
@@ -56,6 +61,7 @@ def of_rows(promised: Promised, reference: int, made: Profile, known: Profile) -
     if not place:
         return
     first = next(iter(place.values()))
+    unit, errors = _unit(promised), _errors(known)
     for bucket, seen in promised.see(made, known):
         rows_known, wrong, scored, expected = (
             float(values[place[code]]) if code in place else 0.0
@@ -64,8 +70,35 @@ def of_rows(promised: Promised, reference: int, made: Profile, known: Profile) -
         )
         if rows_known or scored:
             limit = float(seen.limit[place.get(_SEEN, first)])
-            held = limit if limit < 1.0 else None
-            yield Point(reference, bucket, rows_known, wrong, scored, expected, held)
+            held = limit * unit if limit < 1.0 else None
+            squares = None
+            if errors is not None:
+                wrong, squares = errors.get(bucket, (0.0, 0.0))
+                held = held if promised.off is None else promised.off
+            yield Point(reference, bucket, rows_known, wrong, scored, expected * unit, held, squares=squares)
+
+
+def _unit(promised: Promised) -> float:
+    """What a bounded loss of 1 is in units of the outcome; in the reference's mean, so that its bound costs nothing."""
+    reference = promised.promise.reference
+    part = reference.layout.outcome
+    if not isinstance(part, Residual):
+        return 1.0
+    counts = reference.whole().of(part).sum(axis=0)
+    bounded = float(counts[part.losses] @ np.arange(STEPS + 1)) / STEPS
+    off = sum(off for off, _ in (_errors(reference) or {}).values())
+    return off / bounded if bounded else part.scale
+
+
+def _errors(rows: Profile) -> dict[int, tuple[float, float]] | None:
+    """By bucket the sum of how far predictions of numbers were off, and of its square; None of what is no number."""
+    part = rows.layout.outcome
+    if not isinstance(part, Residual):
+        return None
+    whole = rows.whole()
+    sums = whole.sums_of(part)
+    off, squares = sums[:, [0, 7]].sum(axis=1), sums[:, [3, 4]].sum(axis=1)
+    return dict(zip(whole.buckets.tolist(), zip(off.tolist(), squares.tolist(), strict=True), strict=True))
 
 
 def add(connection: Connection, points: Iterable[Point]) -> None:
@@ -74,6 +107,9 @@ def add(connection: Connection, points: Iterable[Point]) -> None:
         sums = {name: getattr(one, name) for name in ("known", "wrong", "scored", "expected")}
         which = lifelines.c.reference == one.reference, lifelines.c.bucket == one.bucket
         more = {name: lifelines.c[name] + value for name, value in sums.items()}
+        if one.squares is not None:
+            sums["squares"] = one.squares
+            more["squares"] = lifelines.c.squares + one.squares
         if connection.execute(update(lifelines).where(*which).values(**more, limit=one.limit)).rowcount == 0:
             made = {"reference": one.reference, "bucket": one.bucket, "limit": one.limit}
             connection.execute(insert(lifelines).values(**made, **sums))
@@ -96,7 +132,7 @@ def kept(connection: Connection, system: str, *, start: int) -> list[Point]:
     for row in connection.execute(query):
         point, before = Point(**row._asdict()), found.get(row.bucket)
         if before is not None and not point.due:
-            point = replace(point, known=before.known, wrong=before.wrong, due=before.due)
+            point = replace(point, known=before.known, wrong=before.wrong, squares=before.squares, due=before.due)
         if before is not None and not point.scored:
             point = replace(point, scored=before.scored, expected=before.expected)
         found[row.bucket] = point

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 _MICROSECOND = timedelta(microseconds=1)
 # Of rows whose outcome is known; all others are of rows as they were predicted.
 _OF_OUTCOMES = {"SL301", "SL303"}
+_ERRORS = {"mae", "rmse"}
 _ADOPTION = {"overrides": "SL402", "escalations": "SL403"}
 _WEIGHT = 0.2  # of the budget, of what people make of the answers
 
@@ -47,11 +48,18 @@ class Promised:
         Of what people do; their streams stand after those of the rows.
     threshold
         Evidence that rings, by the plan's budget.
+    off
+        The most that the mean error of numbers, or the root of its square, may be: where the plan says so, in units
+        of the outcome.
+    held
+        Whether the plan promises performance in the terms of its streams; else these are held to the reference.
     """
 
     promise: Promise
     uses: tuple[Use, ...]
     threshold: float
+    off: float | None = None
+    held: bool = False
 
     @classmethod
     def of(cls, plan: Plan, reference: Profile) -> Promised:
@@ -93,7 +101,10 @@ class Promised:
         # Buckets are those of the reference, also where a newer plan asks for others.
         length = watch.bucket if reference.layout.bucket is None else reference.layout.bucket * _MICROSECOND
         buckets = watch.false_alarms.per / length / watch.false_alarms.at_most
-        return cls(made, uses, max(2.0, float(buckets)))
+        performance = watch.performance
+        errors = performance is not None and performance.metric in _ERRORS
+        off = performance.at_most if performance is not None and errors else None
+        return cls(made, uses, max(2.0, float(buckets)), off, worst is not None)
 
     @property
     def of_outcomes(self) -> NDArray[np.bool_]:

@@ -40,9 +40,14 @@ class Reach:
     end: int
     due: int
 
+    @property
+    def here(self) -> Any:
+        """What is in its batches, whatever its time: an outcome is told of its prediction's."""
+        return pc.field("batch") <= self.batch
+
     def taken(self, end: int | None = None) -> Any:
         """The rows within reach, or those of its batches before another `end`, as a filter."""
-        return (pc.field("batch") <= self.batch) & (pc.field("time") < moment(self.end if end is None else end))
+        return self.here & (pc.field("time") < moment(self.end if end is None else end))
 
     def beyond(self, end: int | None = None) -> Any:
         """The rows that it has not reached."""
@@ -116,7 +121,7 @@ def _of(outcomes: Any, times: pa.ChunkedArray, now: Reach) -> pa.Table:
     made = pc.field("prediction_time")
     came = pc.field("received") >= pc.subtract(first, pa.scalar(EARLY, pa.duration("us")))
     found: pa.Table = outcomes.to_table(
-        columns=names, filter=now.taken() & came & (made.is_null() | ((made >= first) & (made <= last)))
+        columns=names, filter=now.here & came & (made.is_null() | ((made >= first) & (made <= last)))
     )
     return found
 
@@ -126,7 +131,7 @@ def _late(
 ) -> pa.Table:
     """Predictions whose outcome was due before it came, with it."""
     names = ["id", "outcome", "time", "prediction_time"]
-    true = outcomes.to_table(columns=names, filter=now.taken() & since.beyond())
+    true = outcomes.to_table(columns=names, filter=now.here & (pc.field("batch") > since.batch))
     # Where a prediction was not known when its outcome came, it is looked for some way back.
     back = pa.scalar(max(EARLY, waits), pa.duration("us"))
     from_ = pc.coalesce(true["prediction_time"], pc.subtract(true["time"], back))

@@ -31,6 +31,8 @@ class Watch:
         The first bucket that is watched, in microseconds; rows of before are the reference's.
     reach
         Which rows were taken.
+    told, late
+        Of how many predictions an outcome was here when it was due, since this watching began; how many came later.
     detector
         The evidence so far.
     at
@@ -43,6 +45,8 @@ class Watch:
     reach: Reach
     detector: Detector
     at: datetime
+    told: int = 0
+    late: int = 0
 
 
 def watch_of(connection: Connection, system: str) -> Watch | None:
@@ -51,7 +55,8 @@ def watch_of(connection: Connection, system: str) -> Watch | None:
     if row is None:
         return None
     detector = Detector.from_bytes(row.detector)
-    return Watch(row.reference, row.promise, row.start, Reach(row.batch, row.end, row.due), detector, row.at)
+    reach = Reach(row.batch, row.end, row.due)
+    return Watch(row.reference, row.promise, row.start, reach, detector, row.at, row.told, row.late)
 
 
 def keep_watch(connection: Connection, system: str, watch: Watch) -> None:
@@ -59,6 +64,7 @@ def keep_watch(connection: Connection, system: str, watch: Watch) -> None:
     values = {
         "reference": watch.reference, "promise": watch.promise, "start": watch.start, "batch": watch.reach.batch,
         "end": watch.reach.end, "due": watch.reach.due, "detector": watch.detector.to_bytes(), "at": watch.at,
+        "told": watch.told, "late": watch.late,
     }  # fmt: skip
     if connection.execute(update(watches).where(watches.c.system == system).values(**values)).rowcount == 0:
         connection.execute(insert(watches).values(system=system, **values))

@@ -32,7 +32,7 @@ from shelflife.store.database import Database
 from shelflife.store.schema import delta_tables, systems, volumes, watches
 from shelflife.store.settled import settled as up_to
 from shelflife.store.tables import Tables
-from shelflife.watch import adoption, conditions, findings, lifeline, state
+from shelflife.watch import adoption, conditions, dating, findings, lifeline, state
 from shelflife.watch.columns import Columns
 from shelflife.watch.conditions import Facts
 from shelflife.watch.figures import Figures
@@ -134,7 +134,7 @@ class Watcher:
                 start, taken = state.reference_times(connection, reference)
                 # A change of the plan begins where watching was; a new reference where its rows end.
                 if before is not None and before.reference == reference:
-                    before = dataclasses.replace(before, promise=promise, detector=promised.detector())
+                    before = dataclasses.replace(before, promise=promise, detector=promised.detector(), told=0, late=0)
                 else:
                     first = due_before(start, length, 0) if start is not None else end
                     due = min(first, due_before(taken, length, waits))
@@ -186,12 +186,16 @@ class Watcher:
         found: list[Found] = []
         if alarms:
             found = self._found(written, promised, before.reference, alarms, origin, reach, made, known)
-        watch = Watch(before.reference, before.promise, before.start, reach, detector, now)
-        points = [
-            point for some in ((made, known), (empty(layout), late))
-            for point in lifeline.of_rows(promised, before.reference, *some)
-        ]  # fmt: skip
-        return _Seen(watch, made, known, tuple(points), tuple(found), tuple(over), len(over), afresh)
+        points, came = (
+            tuple(lifeline.of_rows(promised, before.reference, *some))
+            for some in ((made, known), (empty(layout), late))
+        )
+        watch = dataclasses.replace(
+            before, reach=reach, detector=detector, at=now,
+            told=before.told + round(sum(one.known for one in points)),
+            late=before.late + round(sum(one.known for one in came)),
+        )  # fmt: skip
+        return _Seen(watch, made, known, points + came, tuple(found), tuple(over), len(over), afresh)
 
     def _found(
         self, written: Written, promised: Promised, reference: int, alarms: list[Alarm], origin: int, reach: Reach,
@@ -227,28 +231,9 @@ class Watcher:
             for name in ("hits", "rows", "limit")
         )
 
-        def place(step: int) -> int:
-            return min(int(np.searchsorted(buckets, origin + step * length)), max(len(buckets) - 1, 0))
-
-        def began(alarm: Alarm, at: int) -> int:
-            stream = int(alarm.streams[at])
-            found = None
-            if truths[stream]:
-                found = _began(hits[:, stream], rows[:, stream], limit[:, stream], float(alarm.rows[at]))
-            return place(int(alarm.onset[at])) if found is None else found
-
-        moved, used = [], []
-        for alarm in alarms:
-            rowwise = alarm.streams < own
-            used += [(alarm, at) for at in np.flatnonzero(~rowwise).tolist()]
-            if rowwise.any() and len(buckets):
-                moved.append(
-                    Alarm(
-                        place(alarm.bucket), alarm.streams[rowwise],
-                        np.array([began(alarm, at) for at in np.flatnonzero(rowwise).tolist()], dtype=np.int64),
-                        alarm.log_evidence[rowwise], alarm.rows[rowwise], alarm.hits[rowwise],
-                    )
-                )  # fmt: skip
+        clock = dating.Clock(buckets, origin, length, waiting(written.plan, length))
+        moved = dating.by_predictions(alarms, truths[:own], clock, hits, rows, limit) if len(buckets) else []
+        used = [(alarm, at) for alarm in alarms for at in np.flatnonzero(alarm.streams >= own).tolist()]
         watched = Watched(tuple(moved), np.zeros(len(buckets)), hits, rows, limit, promised.detector())
         named = telling.of_alarms(promised.promise, watched, whole, moment)
         return [_of_alarm(one, written, promised, moved) for one in named] + [
@@ -356,21 +341,6 @@ def _back(plan: Plan, length: int) -> int:
     return waiting(plan, length) + whole(EARLY, length)
 
 
-def _began(hits: Floats, rows: Floats, limit: Floats, rung: float) -> int | None:
-    """The place from which on the newest rows, as many as rang, are over their limit; None where none is.
-
-    Outcomes are due in the order of their predictions, so those that rang are of the newest.
-    """
-    newest = np.cumsum(rows[::-1])[::-1] - rows < rung  # those after it do not amount to so many
-    total = np.append(0.0, np.cumsum(np.where(newest, hits - rows * limit, 0.0)))
-    above = total - np.minimum.accumulate(total)
-    end = int(np.argmax(above))
-    if above[end] <= 0:
-        return None
-    lowest = total[: end + 1]
-    return end - int(np.argmin(lowest[::-1]))
-
-
 def _over(seen: Seen) -> dict[int, float]:
     """By stream that has rows: by how much its mean lies over its limit."""
     there = np.flatnonzero(seen.rows > 0)
@@ -397,9 +367,14 @@ def _of_alarm(one: Any, written: Written, promised: Promised, alarms: list[Alarm
         name: None if isinstance(value := getattr(one, name), float) and not math.isfinite(value) else value
         for name in ("observed", "reference", "limit", "log10_evidence", "rows", "column", "segment")
     }
+    says, limit = one.says, _promised(one)
+    if one.code in {"SL301", "SL302"} and (one.segment or not promised.held):
+        # The plan says nothing of this figure: what it is held to is what the reference was.
+        says = says.replace("promised is at most", "the reference allows at most")
+        limit = f"{limit}, by the reference"
     return Found(
-        code=one.code, key=_named(one.code, one.column, one.segment), says=one.says,
-        promised=_promised(one), since=one.since,
+        code=one.code, key=_named(one.code, one.column, one.segment), says=says,
+        promised=limit, since=one.since,
         line=written.line(*_PLACES[one.code[:3]]), evidence=evidence, severity=one.severity, estimated=one.estimated,
         streams=own, also=tuple(_named(one.code, column, one.segment) for column in one.also),
         explained=_explained(one, promised.promise.reference.layout),

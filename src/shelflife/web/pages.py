@@ -14,6 +14,7 @@ from shelflife.views.lifeline import Lifeline, lifeline
 from shelflife.views.plans import plan
 from shelflife.views.programme import programme
 from shelflife.views.record import record
+from shelflife.views.status import statuses
 from shelflife.web import picture
 from shelflife.web.session import SignedIn, here, shown
 
@@ -85,8 +86,9 @@ def findings_page(
     every = workspace.watching.findings(system, ended=state == "all")
     rest = [one for one in every if before is None or one.number < before]
     more = rest[_PAGE - 1].number if len(rest) > _PAGE else None
+    known = bool(every) or all(one.known for one in statuses(workspace, system))
     return shown(request, "findings.html", who, found=rest[:_PAGE], all=len(every), system=system, state=state,
-                 before=before, more=more)  # fmt: skip
+                 before=before, more=more, known=known)  # fmt: skip
 
 
 @router.get("/findings/{number}")

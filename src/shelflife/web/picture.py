@@ -66,14 +66,15 @@ def figure(line: Lifeline, value: float | None) -> str:
     """A value of the metric in words."""
     if value is None:
         return "unknown"
-    return words.share(value) if line.metric == "accuracy" else words.number(value)
+    return words.share(value) if line.rises else words.number(value)
 
 
 def _how(line: Lifeline) -> str:
     days = line.every / timedelta(days=1)
     each = "each day" if days == 1 else f"each {days:g} days" if days > 1 else f"each {days * 24:g} hours"
-    band = ", its band an interval of 90\u00a0%" if line.metric == "accuracy" else ""
-    return f"{each}, by the time of the predictions: observed (line{band}), estimated (dashed), promised (red)"
+    band = ", its band an interval of 90\u00a0%" if line.rises else ""
+    held = "promised" if line.held else "allowed by the reference"
+    return f"{each}, by the time of the predictions: observed (line{band}), estimated (dashed), {held} (red)"
 
 
 def _performance(line: Lifeline, x: alt.X, width: int) -> Any:
@@ -82,7 +83,7 @@ def _performance(line: Lifeline, x: alt.X, width: int) -> Any:
     seen = [value for value in ends if value is not None]
     low, high = (min(seen), max(seen)) if seen else (0.0, 1.0)
     room = (high - low) * 0.08 or 0.05
-    share = line.metric == "accuracy"
+    share = line.rises
     domain = [max(0.0, low - room), min(1.0, high + room) if share else high + room]
     axis = alt.Axis(tickCount=5, format="%") if share else alt.Axis(tickCount=5)
     scale = alt.Scale(domain=domain, nice=False)
@@ -100,7 +101,8 @@ def _performance(line: Lifeline, x: alt.X, width: int) -> Any:
               promised.encode(x=x, y=y("promised"))]  # fmt: skip
     held = next((row["promised"] for row in rows if row["promised"] is not None), None)
     if held is not None:
-        said = [{"promised": held, "text": f"promised: at {'least' if share else 'most'} {figure(line, held)}"}]
+        what = f"{'promised' if line.held else 'allowed'}: at {'least' if share else 'most'}"
+        said = [{"promised": held, "text": f"{what} {figure(line, held)}"}]
         layers.append(
             text(said, color=colour("broken"), align="left", baseline="top", dx=2, dy=4)
             .encode(y=y("promised"), **pixels(x=0))
