@@ -30,7 +30,9 @@ def drawn(line: Lifeline, title: str, width: int) -> str:
 def warm() -> None:
     """Draw a picture that nobody sees: what draws takes a second to start, which the first visitor would wait."""
     start = datetime(2000, 1, 1, tzinfo=UTC)
-    drawn.__wrapped__(Lifeline("", "accuracy", start, start + timedelta(1), timedelta(1), (), ()), "", charts.WIDE)
+    drawn.__wrapped__(
+        Lifeline("", "accuracy", True, start, start + timedelta(1), timedelta(1), (), ()), "", charts.WIDE
+    )
 
 
 def chart(line: Lifeline, title: str, *, width: int) -> Any:
