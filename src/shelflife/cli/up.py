@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,12 +85,12 @@ def up(
         guarded = gateway_tokens or not _is_here(host)
         if role == "gateway":
             signed = _signed()
-            beside.enter_context(_taking(workspace))
+            beside.enter_context(_beside(workspace.served().run, "served"))
             at = _GATEWAY_PORT if port is None else port
             beside.enter_context(_answering(workspace, host, at, workers, tls=tls, guarded=guarded, **told))
             signed.wait()
             return
-        beside.enter_context(_taking(workspace))
+        beside.enter_context(_beside(workspace.served().run, "served"))
         if role == "loop":
             _beat(workspace)
             return
@@ -99,7 +99,9 @@ def up(
             beside.enter_context(
                 _answering(workspace, host, at, workers, option="--gateway-port", tls=tls, guarded=guarded, **told)
             )
-            beside.enter_context(_beating(workspace))
+            from shelflife.loop import Loop
+
+            beside.enter_context(_beside(Loop(workspace).run, "loop"))
         _serve(workspace, host, 8700 if port is None else port, tls=tls, behind_proxy=behind_proxy)
 
 
@@ -112,10 +114,10 @@ def _signed() -> threading.Event:
 
 
 @contextlib.contextmanager
-def _taking(workspace: System) -> Iterator[None]:
-    """Keep what gateways of this machine have answered, beside what else is done, and once more at the end."""
+def _beside(run: Callable[[threading.Event], None], name: str) -> Iterator[None]:
+    """Have something run beside what else is done, until that is over."""
     stop = threading.Event()
-    thread = threading.Thread(target=workspace.served().run, args=(stop,), name="shelflife-served")
+    thread = threading.Thread(target=run, args=(stop,), name=f"shelflife-{name}")
     thread.start()
     try:
         yield
@@ -170,21 +172,6 @@ def _beat(workspace: System) -> None:
     stop = _signed()
     typer.echo("Shelflife does what is due. Ctrl-C stops it.", err=True)
     Loop(workspace).run(stop)
-
-
-@contextlib.contextmanager
-def _beating(workspace: System) -> Iterator[None]:
-    """Do what is due beside what else is done."""
-    from shelflife.loop import Loop
-
-    stop = threading.Event()
-    thread = threading.Thread(target=Loop(workspace).run, args=(stop,), name="shelflife-loop")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _tls(host: str, cert: Path | None, key: Path | None, behind_proxy: bool) -> dict[str, Any]:

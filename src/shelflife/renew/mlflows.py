@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import URL
+
 from shelflife.errors import BadInput
 from shelflife.workspace import Settings
 
@@ -37,7 +39,7 @@ class Registry:
 
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # of the tables that it makes
         given = os.environ.get("MLFLOW_TRACKING_URI")
-        here = f"sqlite:///{(settings.home / 'mlflow.db').absolute()}"
+        here = URL.create("sqlite", database=str((settings.home / "mlflow.db").absolute())).render_as_string()
         self.uri = os.environ.get("MLFLOW_REGISTRY_URI") or given or here
         # A registry that is a file takes paths of this machine; a server takes what it can reach itself.
         self.is_here = "://" not in self.uri or self.uri.startswith(("sqlite:", "file:"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, make_url, select
 
 from shelflife import durable
 from shelflife.renew import approval, run
@@ -81,5 +81,5 @@ def _renewal(connection: Connection, one: run.Renewal, now: datetime) -> Iterato
 
 
 def _is_there(settings: Settings) -> bool:
-    url = url_of(settings)
-    return not url.startswith("sqlite") or Path(url.removeprefix("sqlite:///")).is_file()
+    url = make_url(url_of(settings))
+    return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import URL, Connection, func, select
 
 from shelflife.durable import Durable
 from shelflife.events import RenewalHeld
@@ -171,5 +171,5 @@ def _back(connection: Connection, renewal: Renewal, reason: str, now: datetime, 
 def url_of(settings: Settings) -> str:
     """Where it is kept how far each renewal is: beside the workspace's SQLite file, or in its PostgreSQL."""
     if settings.database is None or settings.database.startswith("sqlite"):
-        return f"sqlite:///{(settings.home / 'durable.db').absolute()}"
+        return URL.create("sqlite", database=str((settings.home / "durable.db").absolute())).render_as_string()
     return settings.database
