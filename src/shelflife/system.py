@@ -375,6 +375,13 @@ class Accounts:
         people = self._system.plan(system).plan.people.values()
         return accounts.role_in(account, [(person.email, OF_PEOPLE[person.role]) for person in people])
 
+    def person(self, account: Account, system: str) -> str | None:
+        """Who of a plan's people an account is, by its e-mail; of several the one who decides on renewals."""
+        plan = self._system.plan(system).plan
+        own = [name for name, one in plan.people.items() if accounts.is_of(account, one.email)]
+        asked = plan.renew.approve.by if plan.renew is not None and plan.renew.approve is not None else None
+        return min(own, key=lambda name: asked not in (name, plan.people[name].role), default=None)
+
     def _now(self) -> datetime:
         return self._system.clock.now()
 

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from tests.service.conftest import NOW, running
+from tests.conftest import NOW
+from tests.service.conftest import running
 from tests.service.test_people import PASSWORD, csrf, person, quick, signed_in  # noqa: F401 - a fixture
 
 from shelflife import plan

@@ -13,6 +13,7 @@ from shelflife.plan import Plan
 from shelflife.store.schema import batches, delta_tables, references, watches
 from shelflife.store.schema import tasks as task_rows
 from shelflife.system import System
+from shelflife.views import renewals
 from shelflife.watch import freshness
 from shelflife.watch.findings import Finding
 from shelflife.watch.freshness import Freshness
@@ -38,6 +39,8 @@ class Status:
         The end of the last bucket that was watched.
     plan, reference
         Numbers.
+    waits
+        The renewal that waits for a decision.
     """
 
     system: str
@@ -53,11 +56,13 @@ class Status:
     watched: datetime | None
     plan: int
     reference: int | None
+    waits: int | None = None
 
     @property
-    def worst(self) -> tuple[int, int, int, str]:
+    def worst(self) -> tuple[int, bool, int, int, str]:
         """By which the worst comes first."""
-        return -self.pages, min(_WORST[self.model.state], _WORST[self.feeds.state]), -self.notes, self.system
+        state = min(_WORST[self.model.state], _WORST[self.feeds.state])
+        return -self.pages, self.waits is None, state, -self.notes, self.system
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
         waits = select(batches.c.system, func.min(batches.c.started).label("since")).where(batches.c.done.is_(None))
         waiting = {row.system: row.since for row in connection.execute(waits.group_by(batches.c.system))}
         referenced = {row.system: row.number for row in connection.execute(latest)}
+    asked = {one.system: one.renewal for one in renewals.waiting(system, only)}
     found = []
     for number, written in current:
         plan = written.plan
@@ -114,7 +120,7 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
             Status(
                 name, plan.title, _owner(plan), plan.objective.why, pages[0].says if pages else model.reason,
                 feeds, knowledge, model, len(pages), len([one for one in own if one.severity == "note"]),
-                watched.get(name), number, referenced.get(name),
+                watched.get(name), number, referenced.get(name), asked.get(name),
             )
         )  # fmt: skip
     return sorted(found, key=lambda one: one.worst)
