@@ -274,9 +274,14 @@ def role_in(account: Account, people: Iterable[tuple[str | None, str]]) -> str:
     """
     role = account.role
     for email, given in people:
-        if email is not None and account.email is not None and email.casefold() == account.email.casefold():
+        if is_of(account, email):
             role = higher(role, given)
     return role
+
+
+def is_of(account: Account, email: str | None) -> bool:
+    """Whether an address is an account's."""
+    return email is not None and account.email is not None and email.casefold() == account.email.casefold()
 
 
 # ----------------------------------------------------------------------------------------------------------------------

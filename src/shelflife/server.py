@@ -24,6 +24,7 @@ from shelflife.errors import BadInput, Missing
 from shelflife.rights import Denied, Unknown
 from shelflife.system import System
 from shelflife.web import doors, manual, pages, people, sheet
+from shelflife.web import renewals as renewing
 from shelflife.web.session import shown, visitor
 
 # Nothing but our own sheet and pictures is loaded, no script runs, and nobody shows our pages in a frame of theirs.
@@ -69,7 +70,9 @@ def create(system: System, *, behind_proxy: bool = False, **intake: Any) -> Fast
     )  # fmt: skip
     app.state.system, app.state.behind_proxy, app.state.metrics = system, behind_proxy, Metrics()
     # Rows are taken in by the last: it has a place for any word, the others come before it.
-    for module in (health, metrics, reading, renewals, versions, doors, people, manual, sheet, pages, observations):
+    for module in (
+        health, metrics, reading, renewals, versions, doors, people, manual, sheet, pages, renewing, observations,
+    ):  # fmt: skip
         app.include_router(module.router)
     app.include_router(reading.badges)
     app.add_middleware(_Guarded, metrics=app.state.metrics)

@@ -239,6 +239,15 @@ API = {
     ("POST", "/api/v1/findings/{number}/acknowledge"): "act",
     ("POST", "/api/v1/findings/{number}/mute"): "decide",
     ("POST", "/api/v1/findings/{number}/resolve"): "decide",
+    ("GET", "/api/v1/renewals"): "read",
+    ("GET", "/api/v1/renewals/{number}"): "read",
+    ("POST", "/api/v1/renewals/{number}/approve"): "decide",
+    ("POST", "/api/v1/renewals/{number}/reject"): "decide",
+    ("POST", "/api/v1/renewals/{number}/cancel"): "decide",
+    ("POST", "/api/v1/systems/{system}/renewals"): "act",
+    ("POST", "/api/v1/systems/{system}/rollback"): "decide",
+    ("GET", "/api/v1/systems/{system}/versions"): "read",
+    ("GET", "/api/v1/systems/{system}/versions/{number}"): "read",
     ("POST", "/api/v1/systems/{system}/{kind}"): "observe",
 }
 PAGES = {
@@ -251,6 +260,14 @@ PAGES = {
     ("GET", "/systems/{system}/plan/{number}"): "read",
     ("GET", "/findings"): "read",
     ("GET", "/findings/{number}"): "read",
+    ("GET", "/renewals"): "read",
+    ("GET", "/renewals/{number}"): "read",
+    ("GET", "/systems/{system}/versions"): "read",
+    ("GET", "/systems/{system}/versions/{first}/{second}"): "read",
+    ("POST", "/renewals/{number}/approve"): "approve",  # whom the plan asks
+    ("POST", "/renewals/{number}/reject"): "approve",
+    ("POST", "/renewals/{number}/cancel"): "decide",
+    ("POST", "/systems/{system}/rollback"): "decide",
     ("GET", "/ledger"): "read",
     ("GET", "/sign-in"): OPEN,
     ("POST", "/sign-in"): OPEN,
@@ -282,10 +299,11 @@ class Everybody:
             person(system, role, role)
             ages[role] = may
         people = [one for one in system.plan(SYSTEM).plan.people.values() if one.email is not None]
-        for role in ("owner", "analyst"):
+        for role in ("owner", "analyst", "approver"):
             given = next(one for one in people if one.role == role)
             person(system, f"{role}-by-plan", "viewer", given.email)
-            ages[f"{role}-by-plan"] = ROLES["owner" if role == "owner" else "contributor"]
+            ages[f"{role}-by-plan"] = ROLES["contributor" if role == "analyst" else "owner"]
+        ages["approver-by-plan"] |= {"approve"}
         person(system, "closed", "admin")
         for name in (*ages, "closed"):
             client = signed_in(url, name)
@@ -335,7 +353,7 @@ def routes(system: System) -> set[tuple[str, str]]:
 
 def filled(path: str, finding: int) -> str:
     given = {"system": SYSTEM, "number": finding, "name": "somebody", "token": "none", "secret": "none",
-             "kind": "predictions", "digest": "none"}  # fmt: skip
+             "kind": "predictions", "digest": "none", "first": 1, "second": 2}  # fmt: skip
     return path.format_map(given)
 
 
@@ -347,8 +365,9 @@ def test_every_route_lets_in_whom_it_is_for(everybody: Everybody, system: System
     with system.database.writing() as connection:
         found = [Found("SL301", "one", "x", "y", None, 1)]
         (finding,) = findings.tell(connection, SYSTEM, found, plan=1, now=system.clock.now())
+    assert system.renewing.start(SYSTEM, because="to see", by="lead").number == finding == 1
     until = (system.clock.now() + timedelta(days=1)).isoformat()
-    fields = {"reason": "because", "until": until}
+    fields = {"reason": "because", "because": "because", "until": until}
     wrong = []
     for (method, path), asks in API.items():
         for name, (client, may) in everybody.programs.items():

@@ -53,6 +53,7 @@ class Status(BaseModel):
     watched: datetime | None = Field(description="The end of the last bucket that was watched.")
     plan: int
     reference: int | None
+    waits: int | None = Field(description="The renewal that waits for a decision.")
 
 
 class Finding(BaseModel):

@@ -74,4 +74,8 @@ def _flat(found: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any
 def _apart(first: Mapping[str, Any], second: Mapping[str, Any], *, all_of_them: bool = False) -> tuple[Difference, ...]:
     names = [*first, *(name for name in second if name not in first)]
     both = (Difference(name, first.get(name), second.get(name)) for name in names)
-    return tuple(one for one in both if all_of_them or one.first != one.second)
+    return tuple(one for one in both if all_of_them or not _same(one.first, one.second))
+
+
+def _same(first: Any, second: Any) -> bool:
+    return bool(first == second or (first != first and second != second))  # noqa: PLR0124 - NaN is what differs from itself

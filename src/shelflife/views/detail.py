@@ -14,7 +14,9 @@ from shelflife.plan.words import written
 from shelflife.store.schema import delta_tables, references
 from shelflife.system import System
 from shelflife.views.lifeline import Lifeline, bound, lifeline, promised
+from shelflife.views.renewals import Asked, waiting
 from shelflife.views.status import Status, statuses, urgency
+from shelflife.views.versions import Serving, serving
 from shelflife.watch import freshness
 from shelflife.watch.findings import Finding
 from shelflife.watch.freshness import Freshness
@@ -68,6 +70,8 @@ class Detail:
     living: tuple[Finding, ...]
     ended: int
     watched: tuple[Watched, ...]
+    serving: Serving
+    asked: Asked | None
 
     @property
     def promise(self) -> str:
@@ -99,7 +103,8 @@ def detail(system: System, name: str) -> Detail:
     )  # fmt: skip
     return Detail(
         status, plan.plan, applied, None if row is None else Taken(**row._asdict()), line,
-        tuple(sorted(living, key=urgency)), len(every) - len(living), watched,
+        tuple(sorted(living, key=urgency)), len(every) - len(living), watched, serving(system, name),
+        next(iter(waiting(system, name)), None),
     )  # fmt: skip
 
 

@@ -57,6 +57,10 @@ def _says(every: list[Status]) -> str:
     if not every:
         return "No system has a plan yet."
     broken = [one for one in every if one.pages]
+    asked = [one for one in every if one.waits is not None]
+    if not broken and asked:
+        verb = "waits" if len(asked) == 1 else "wait"
+        return f"{plural(len(asked), 'renewal')} {verb} for a decision, {asked[0].title} first."
     if not broken:
         unknown = [one for one in every if "unknown" in {one.model.state, one.feeds.state}]
         kept = f"None of {plural(len(every), 'system')} breaks a promise"

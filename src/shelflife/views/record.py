@@ -16,6 +16,7 @@ from shelflife.store.schema import ledger
 from shelflife.system import System
 
 PAGE = 100
+_UNTOLD = ("system", "sha256", "digest", "finding", "report", "renewal")  # hashes, and what is linked
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d$")
 
 # What each event tells; what its fields say is told beside it where it is not in the sentence.
@@ -45,6 +46,23 @@ SENTENCES = MappingProxyType({
     "finding.acknowledged": "Finding {finding} is known of.",
     "finding.muted": "Finding {finding} is muted: {reason}",
     "finding.resolved": "Finding {finding} is over: {reason}",
+    "rows.set_aside": "Acknowledged rows could not be kept, and their file of the log was set aside: {reason}",
+    "version.registered": "Version {version} was registered: {because}",
+    "version.refused": "Version {version} is not served by a gateway: {says}",
+    "version.rolled_back": "Version {version} answers again, and version {before} no longer: {because}",
+    "pointer.moved": "Version {version} is {alias}: {because}",
+    "pointer.closed": "Version {before} is {alias} no longer: {because}",
+    "alias.moved": "Somebody else moved the alias {alias} of the model {model} in MLflow.",
+    "routes.changed": "Version {champion} answers requests{others}: {because}",
+    "renewal.started": "Renewal {renewal} was started: {reasons}",
+    "renewal.step": "Renewal {renewal} did a step, {step}: {says}",
+    "renewal.ended": "Renewal {renewal} is over: {says}",
+    "renewal.held": "A renewal was due, and was not started: {says}",
+    "approval.asked": "{of} was asked to decide on renewal {renewal}.",
+    "approval.given": "{by} approved what renewal {renewal} made.",
+    "approval.rejected": "{by} rejected what renewal {renewal} made: {reason}",
+    "approval.reminded": "Those who decide on renewal {renewal} were reminded.",
+    "approval.expired": "Nobody decided on renewal {renewal} in time.",
 })  # fmt: skip
 
 
@@ -60,6 +78,7 @@ class Done:
     says: str
     about: tuple[tuple[str, str | datetime], ...]
     finding: int | None
+    renewal: int | None
 
 
 @dataclass(frozen=True)
@@ -101,9 +120,11 @@ def _done(row: Any) -> Done:
     says, told = _says(row.kind, row.by, body)
     about = tuple(
         (name.replace("_", " "), _plain(value)) for name, value in body.items()
-        if value is not None and name not in {*told, "system", "sha256", "digest", "finding"}
+        if value is not None and name not in {*told, *_UNTOLD}
     )  # fmt: skip
-    return Done(row.number, row.at, row.system, row.by, row.kind, says, about, body.get("finding"))
+    return Done(
+        row.number, row.at, row.system, row.by, row.kind, says, about, body.get("finding"), body.get("renewal")
+    )  # fmt: skip
 
 
 def _says(kind: str, by: str, body: dict[str, Any]) -> tuple[str, set[str]]:
@@ -111,10 +132,24 @@ def _says(kind: str, by: str, body: dict[str, Any]) -> tuple[str, set[str]]:
     sentence = SENTENCES.get(kind, "{kind}.")
     if kind == "link.made" and body.get("account") is None:
         sentence = "A link was made by which the first account is made."
+    if kind == "routes.changed":
+        body = {**body, "others": _others(body)}
     told = {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
     # An event of another version may have other fields.
-    said = sentence.format_map({**dict.fromkeys(told, "unknown"), **body, "kind": kind, "by": by}).strip()
+    plain = {name: _plain(value) if isinstance(value, list) else value for name, value in body.items()}
+    said = sentence.format_map({**dict.fromkeys(told, "unknown"), **plain, "kind": kind, "by": by}).strip()
+    told |= {"canary", "share", "shadow"} if kind == "routes.changed" else set()
     return said if said.endswith((".", "!", "?")) else f"{said}.", told
+
+
+def _others(body: dict[str, Any]) -> str:
+    """Who else answers by the routes."""
+    found = ""
+    if body.get("canary") is not None:
+        found += f", version {body['canary']} {100 * body.get('share', 0):g} % of them"
+    if body.get("shadow") is not None:
+        found += f", version {body['shadow']} beside, unheard"
+    return found
 
 
 def _plain(value: Any) -> str | datetime:

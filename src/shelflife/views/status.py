@@ -13,6 +13,7 @@ from shelflife.plan import Plan
 from shelflife.store.schema import batches, delta_tables, leases, references, watches
 from shelflife.store.schema import tasks as task_rows
 from shelflife.system import System
+from shelflife.views import renewals
 from shelflife.watch import freshness
 from shelflife.watch.findings import Finding
 from shelflife.watch.freshness import Freshness
@@ -40,6 +41,8 @@ class Status:
         Numbers.
     known
         Whether anybody can tell how its model is, and its feeds where it has any.
+    waits
+        The renewal that waits for a decision.
     """
 
     system: str
@@ -56,11 +59,13 @@ class Status:
     plan: int
     reference: int | None
     known: bool
+    waits: int | None = None
 
     @property
-    def worst(self) -> tuple[int, int, int, str]:
+    def worst(self) -> tuple[int, bool, int, int, str]:
         """By which the worst comes first."""
-        return -self.pages, min(_WORST[self.model.state], _WORST[self.feeds.state]), -self.notes, self.system
+        state = min(_WORST[self.model.state], _WORST[self.feeds.state])
+        return -self.pages, self.waits is None, state, -self.notes, self.system
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
         waits = select(batches.c.system, func.min(batches.c.started).label("since")).where(batches.c.done.is_(None))
         waiting = {row.system: row.since for row in connection.execute(waits.group_by(batches.c.system))}
         referenced = {row.system: row.number for row in connection.execute(latest)}
+    asked = {one.system: one.renewal for one in renewals.waiting(system, only)}
     found = []
     for number, written in current:
         plan = written.plan
@@ -123,7 +129,7 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
                 name, plan.title, _owner(plan), plan.objective.why, pages[0].says if pages else model.reason,
                 feeds, knowledge, model, len(pages), len([one for one in own if one.severity == "note"]),
                 None if name not in watched else watched[name].end, number, referenced.get(name),
-                model.state != "unknown" and (not plan.feeds or feeds.state != "unknown"),
+                model.state != "unknown" and (not plan.feeds or feeds.state != "unknown"), asked.get(name),
             )
         )  # fmt: skip
     return sorted(found, key=lambda one: one.worst)

@@ -46,6 +46,10 @@ class Visitor:
         role = self._who.role if system is None else self._system.accounts.role(self._who, system)
         return action in ROLES[role]
 
+    def person(self, system: str) -> str | None:
+        """Who they are among the people of a system's plan."""
+        return self._system.accounts.person(self._who, system)
+
     def check(self, action: str, system: str | None = None) -> None:
         """Raise `Denied` where they may not."""
         if not self.may(action, system):
