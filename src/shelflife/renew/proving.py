@@ -45,8 +45,9 @@ def gates(going: Going) -> Outcome:
     def write(connection: Any) -> None:
         registry.close(connection, plan.system, "challenger", by=BY, because="the gates did not pass", now=going.now)
 
-    return Outcome(f"{len(short)} of {len(verdicts)} verdicts do not pass: {'; '.join(short)}", evidence,
-                   ends="rejected", write=write)  # fmt: skip
+    verb = "does" if len(short) == 1 else "do"
+    says = f"{len(short)} of {len(verdicts)} verdicts {verb} not pass: {'; '.join(short)}"
+    return Outcome(says, evidence, ends="rejected", write=write)
 
 
 def _facts(going: Going, model: Model, folder: Path, window: str) -> Facts:

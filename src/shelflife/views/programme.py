@@ -59,8 +59,9 @@ def _says(every: list[Status]) -> str:
     broken = [one for one in every if one.pages]
     asked = [one for one in every if one.waits is not None]
     if not broken and asked:
-        verb = "waits" if len(asked) == 1 else "wait"
-        return f"{plural(len(asked), 'renewal')} {verb} for a decision, {asked[0].title} first."
+        if len(asked) == 1:
+            return f"A renewal of {asked[0].title} waits for a decision."
+        return f"{len(asked)} renewals wait for a decision, that of {asked[0].title} first."
     if not broken:
         unknown = [one for one in every if "unknown" in {one.model.state, one.feeds.state}]
         kept = f"None of {plural(len(every), 'system')} breaks a promise"
