@@ -115,7 +115,7 @@ class Durable:
             try:
                 handle.get_result()
             except Exception:
-                logging.getLogger("shelflife.durable").debug("a leg was stopped", exc_info=True)
+                logging.getLogger("shelflife.durable").warning("a leg was stopped", exc_info=True)
 
 
 def legs(url: str) -> list[Leg]:

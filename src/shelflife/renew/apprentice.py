@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import sys
@@ -210,10 +211,13 @@ def _parameters(model: Any) -> dict[str, Any]:
     """What a model was told, as far as it can be written down."""
     if not hasattr(model, "get_params"):
         return {}
-    plain = int | float | str | bool | None
-    return {
-        name: value if isinstance(value, plain) else repr(value)[:200] for name, value in model.get_params().items()
-    }
+
+    def kept(value: Any) -> Any:
+        # What is no number is not JSON, and PostgreSQL does not take it.
+        plain = isinstance(value, int | str | bool | None) or (isinstance(value, float) and math.isfinite(value))
+        return value if plain else repr(value)[:200]
+
+    return {name: kept(value) for name, value in model.get_params().items()}
 
 
 def _libraries() -> dict[str, str]:

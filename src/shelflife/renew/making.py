@@ -112,7 +112,7 @@ def choose(going: Going) -> Outcome:
         evidence["champion"] = theirs
         better = renew.challenger.better_by if renew.challenger is not None else 0.0
         gain = sign * (found[best] - theirs) if theirs is not None else float("inf")
-        evidence["gain"] = gain
+        evidence["gain"] = gain if np.isfinite(gain) else None
         says = f"{metric} {found[best]:.4g} with {best}, the champion's {theirs if theirs is None else f'{theirs:.4g}'}"
         short = _worth(going, gain)
         if gain < better or gain <= 0 or short is not None:
