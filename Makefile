@@ -14,16 +14,20 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test guarantees lint types imports docs fix bench pictures lock clean
+.PHONY: help setup demo demo-renew test guarantees lint types imports docs fix bench pictures lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo '  ARGS="..." is handed on: make test ARGS="-k survival"; PYTHON=python3.12 picks another Python.'
 
 setup: $(READY) ## make .venv with everything, if it is not there or out of date
 
 demo: $(READY) ## a made-up history, measured from start to finish
 	$(BIN)/shelflife demo $(ARGS)
+
+# One thread each: those of many small models wait for each other longer than they learn.
+demo-renew: $(READY) ## a real market of two years, renewed by its plan through gateway and API
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.renew.market $(ARGS)
 
 test: $(READY) ## every test and every example in the docs, on every core
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)

@@ -115,7 +115,7 @@ class Durable:
             try:
                 DBOS.retrieve_workflow(left[0].workflow_id).get_result()
             except Exception:
-                logging.getLogger("shelflife.durable").debug("a leg was stopped", exc_info=True)
+                logging.getLogger("shelflife.durable").warning("a leg was stopped", exc_info=True)
 
     def _under_way(self, run: str | None = None) -> list[Any]:
         from dbos import DBOS

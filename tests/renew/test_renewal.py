@@ -47,12 +47,12 @@ def events(desk: Desk, kind: str) -> list[dict[str, Any]]:
 
 
 def test_a_relation_that_turned_is_learnt_anew_asked_for_canaried_and_promoted(desk: Callable[..., Desk]) -> None:
-    here = desk(turns=16, challenger={"every": "4d", "better_by": 0.02})
+    here = desk(turns=17, challenger={"every": "4d", "better_by": 0.02})
     here.first()
     assert champion(here) == 1
     assert here.system.renewing.renewals(DESK)[-1].state == "promoted"
     good = here.wrong[-1]
-    here.live(12)  # the relation turns; challengers are trained every fourth day
+    here.live(13)  # the relation turns; challengers are trained every fourth day
     waits = here.newest
     assert waits.state == "waiting"
     version = waits.challenger
@@ -68,7 +68,7 @@ def test_a_relation_that_turned_is_learnt_anew_asked_for_canaried_and_promoted(d
     with here.system.database.reading() as connection:
         routed = current(connection)[DESK]
     assert (routed.champion, routed.canary, routed.share) == (1, version, 0.3)
-    here.live(3)
+    here.live(4)
     assert here.system.renewing.renewal(waits.number)[0].state == "promoted"
     assert champion(here) == version
     assert here.wrong[-1] < good + 0.05
@@ -136,6 +136,16 @@ def test_gates_stop_a_bad_one_and_say_which(desk: Callable[..., Desk]) -> None:
     assert champion(here) is None
 
 
+def test_one_that_learnt_noise_is_stopped_by_the_gates(desk: Callable[..., Desk]) -> None:
+    here = desk(train="tests.renew.apprentices:parrot")
+    here.live(12, tend=False)
+    here.system.renewing.start(DESK, because="the first", by="analyst")
+    here.tend()
+    assert here.newest.state == "rejected"
+    assert "beats_baseline: " in here.newest.says
+    assert champion(here) is None
+
+
 def test_a_trainer_that_raises_fails_its_renewal_alone(desk: Callable[..., Desk]) -> None:
     here = desk(train="tests.renew.apprentices:stubborn")
     here.live(12, tend=False)
@@ -146,9 +156,9 @@ def test_a_trainer_that_raises_fails_its_renewal_alone(desk: Callable[..., Desk]
 
 
 def test_one_that_is_good_offline_and_bad_live_goes_back(desk: Callable[..., Desk]) -> None:
-    here = desk(turns=16, challenger={"every": "4d", "better_by": 0.02})
+    here = desk(turns=17, challenger={"every": "4d", "better_by": 0.02})
     here.first()
-    here.live(12)
+    here.live(13)
     asked = here.newest
     here.turns = 10**9  # and what it has learnt is true no more
     here.system.renewing.decide(asked.number, approve=True, person="deputy", reason="")
@@ -163,14 +173,16 @@ def test_one_that_is_good_offline_and_bad_live_goes_back(desk: Callable[..., Des
 
 
 def test_by_hand_an_earlier_version_answers_at_once_and_stays(desk: Callable[..., Desk]) -> None:
-    here = desk(turns=16, challenger={"every": "4d", "better_by": 0.02})
+    here = desk(turns=17, challenger={"every": "4d", "better_by": 0.02})
     here.first()
     with pytest.raises(BadInput, match="has had no champion before version 1"):
         here.system.renewing.roll_back(DESK, reason="no", by="lead")
-    here.live(12)
+    here.live(13)
     asked = here.newest
     here.system.renewing.decide(asked.number, approve=True, person="deputy", reason="")
     here.tend()
+    here.live(1)
+    assert champion(here) == 1  # of what the canary answered no outcome is due yet
     here.live(1)
     assert champion(here) == asked.challenger
     assert here.system.renewing.roll_back(DESK, reason="complaints", by="lead") == 1

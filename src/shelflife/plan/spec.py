@@ -447,7 +447,7 @@ class Approve(Section):
 
 
 class Bake(Section):
-    """How long each step of a rollout is watched."""
+    """How long each step of a rollout is watched; where its error may end it, counted when outcomes are due."""
 
     rows: Count | None = Field(None, description="At least so many rows.")
     time: Duration | None = Field(None, description="At least so long.")

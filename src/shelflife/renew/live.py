@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import logsumexp
@@ -44,6 +45,8 @@ class Live:
         Likewise of answers that people replaced.
     latencies
         Milliseconds of its answers.
+    known
+        Of how many of its answers the outcome is known.
     """
 
     rows: int
@@ -52,12 +55,13 @@ class Live:
     errors: Floats
     overrides: Floats
     latencies: Floats
+    known: int = 0
 
     @property
     def plain(self) -> dict[str, Any]:
         """The figures."""
         return {
-            "rows": self.rows, "others": self.others, "crashed": self.crashed, "outcomes": len(self.errors),
+            "rows": self.rows, "others": self.others, "crashed": self.crashed, "outcomes": self.known,
             "worse_by": float(self.errors.mean()) if len(self.errors) else None,
             "latency_p95": float(np.quantile(self.latencies, 0.95)) if len(self.latencies) else None,
         }  # fmt: skip
@@ -150,23 +154,27 @@ def seen(tables: Tables, plan: Plan, *, version: int, beside: int, since: dateti
     with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("made", since_then)
-        errors, overrides = np.empty(0), np.empty(0)
+        errors, overrides, known = np.empty(0), np.empty(0), 0
         if true is not None:
             connection.register("truth", true)
+            connection.register("beside", _beside(tables, plan, theirs, since, since_then.schema))
             found = connection.execute(_OUTCOMES, {"ours": ours, "theirs": theirs}).fetchall()
+            known = sum(own for own, _, _ in found)
             errors = differences(_losses(found, plan))
         if told is not None:
             connection.register("told", told)
             found = connection.execute(_OVERRIDES, {"ours": ours, "theirs": theirs}).fetchall()
             overrides = differences([(own, float(said)) for own, said in found])
     return Live(
-        names.count(ours), names.count(theirs), _crashed(tables, plan, ours, since), errors, overrides, latencies
-    )
+        names.count(ours), names.count(theirs), _crashed(tables, plan, ours, since), errors, overrides, latencies,
+        known,
+    )  # fmt: skip
 
 
 _OUTCOMES = """
-    SELECT made.version = $ours, made.prediction, truth.outcome FROM made JOIN truth ON truth.id = made.id
-    WHERE made.version IN ($ours, $theirs) ORDER BY truth.batch, made.time, made.id
+    WITH said AS (SELECT id, time, version, prediction FROM made UNION ALL BY NAME SELECT * FROM beside)
+    SELECT said.version = $ours, said.prediction, truth.outcome FROM said JOIN truth ON truth.id = said.id
+    WHERE said.version IN ($ours, $theirs) ORDER BY truth.batch, said.time, said.id, said.version
 """
 _OVERRIDES = """
     SELECT made.version = $ours, EXISTS (
@@ -181,6 +189,18 @@ def _losses(rows: list[tuple[bool, Any, Any]], plan: Plan) -> list[tuple[bool, f
     off = [(own, abs(said - true)) for own, said, true in rows]
     mean = float(np.mean([error for own, error in off if not own] or [1.0])) or 1.0
     return [(own, min(error / mean, _CLIP) / _CLIP) for own, error in off]
+
+
+def _beside(tables: Tables, plan: Plan, version: str, since: datetime, like: pa.Schema) -> pa.Table:
+    """What the other one said of the same requests where it answered beside, unheard."""
+    import pyarrow.compute as pc
+
+    found = tables.dataset(plan.system, "shadows")
+    names = ["id", "time", "version", "prediction"]
+    if found is None or not set(names) <= set(found.schema.names):
+        return pa.schema([like.field(name) for name in names]).empty_table()
+    asked = (pc.field("version") == version) & (pc.field("time") >= since) & pc.field("prediction").is_valid()
+    return found.to_table(columns=names, filter=asked)
 
 
 def _crashed(tables: Tables, plan: Plan, version: str, since: datetime) -> int:

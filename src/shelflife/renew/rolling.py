@@ -5,7 +5,7 @@ Automation may stop and go back. It goes forward only on what a person approved.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow as pa
 from shelflife.events import VersionRefused
 from shelflife.ledger import entries
 from shelflife.models import label, scored
-from shelflife.plan.spec import Bake, Freeze, Rollout
+from shelflife.plan.spec import Freeze, Rollout
 from shelflife.renew import live, making, registry, rollout
 from shelflife.renew.run import BY, Going, Outcome
 from shelflife.routes import current
@@ -115,7 +115,7 @@ def _watched(going: Going, version: int, champion: int | None) -> Outcome:
     why = _refused(going, version) or live.abort(found, rolling.abort_if if rolling is not None else None)
     if why is not None:
         return _gone_back(going, version, champion, why, evidence)
-    left = _left(going, rolling.bake if rolling is not None else None, found.rows, began)
+    left = _left(going, rolling, found, began)
     if left:
         return Outcome(f"Version {version} answered {found.rows:,} requests; {left}", evidence, waits=True)
     return Outcome(f"Version {version} answered {found.rows:,} requests, and nothing says that it is worse", evidence)
@@ -138,15 +138,22 @@ def _gone_back(going: Going, version: int, champion: int | None, why: str, evide
     return Outcome(says, evidence, ends="rolled_back", write=write)
 
 
-def _left(going: Going, asked: Bake | None, rows: int, began: datetime) -> str | None:
-    """What is still missing until it was watched long enough."""
-    if asked is None:
+def _left(going: Going, rolling: Rollout | None, found: live.Live, began: datetime) -> str | None:
+    """What is still missing until it was watched long enough.
+
+    Where its error may send it back, what it answered counts once its outcome is due: it goes on only when seen.
+    """
+    asked, outcome = rolling.bake if rolling is not None else None, going.written.plan.model.outcome
+    if rolling is None or asked is None:
         return None
+    seen = rolling.abort_if is not None and rolling.abort_if.error is not None and outcome is not None
+    rows = found.known if seen else found.rows
     if asked.rows is not None and rows < asked.rows:
-        return f"{asked.rows:,} are asked for"
-    if asked.time is not None and going.now - began < asked.time:
-        return f"watched until {began + asked.time:%Y-%m-%d %H:%M}"
-    return None
+        return f"{asked.rows:,} are asked for" + (f", and of {rows:,} the outcome is known" if seen else "")
+    until = began + (asked.time or timedelta()) + (outcome.within if seen and outcome is not None else timedelta())
+    if going.now < until:
+        return f"watched until {until:%Y-%m-%d %H:%M}" + (", when outcomes are due" if seen else "")
+    return "no outcome of them is known yet" if seen and not rows else None
 
 
 def _rollout(going: Going) -> Rollout | None:
