@@ -52,7 +52,7 @@ def test_what_is_forgotten_can_come_again_and_what_is_erased_cannot(system: Syst
     digests = ids.digests(["old", "new", "erased"])
     with system.database.writing() as connection:
         ids.claim(connection, NAME, KIND, 1, digests, np.array([10, 20, 20]))
-        ids.erase(connection, NAME, "erased", batch=0)
+        ids.erase(connection, NAME, "erased")
         ids.forget(connection, NAME, before=20)
     with system.database.writing() as connection:
         assert ids.claim(connection, NAME, KIND, 2, digests, np.array([10, 20, 20])).tolist() == [0]

@@ -122,7 +122,7 @@ def test_another_source_or_mark_begins_afresh(
     system: System, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = {"sql": source, "query": "SELECT * FROM tickets", "overlap": None}
+    said = {"sql": source, "query": "SELECT * FROM tickets"}
     applied(system, **said)
     write(source, ("a", "2026-04-01 10:00:00", 5))
     assert system.pull(NAME, "tickets", by="loop").accepted == 1
