@@ -58,7 +58,6 @@ class Durable:
     def __init__(self, url: str, do: Do) -> None:
         self._url, self._do = url, do
         self._leg: Any = None
-        self._handles: list[Any] = []
         self._lock = threading.RLock()
 
     def start(self) -> None:
@@ -102,20 +101,27 @@ class Durable:
 
         with self._lock:
             self.start()
-            if DBOS.list_workflows(workflow_id_prefix=f"{run}/", status=_GOING, load_input=False, load_output=False):
+            if self._under_way(run):
                 return False
             with SetWorkflowID(f"{run}/{secrets.token_hex(6)}"):
-                self._handles.append(DBOS.start_workflow(self._leg, run, place))
+                DBOS.start_workflow(self._leg, run, place)
             return True
 
     def join(self) -> None:
-        """Wait until the legs that were begun here have ended; what stopped one is in its run's notes."""
-        while self._handles:
-            handle = self._handles.pop()
+        """Wait until all legs have ended, also those that were left here; what stopped one is in its run's notes."""
+        from dbos import DBOS
+
+        while self._leg is not None and (left := self._under_way()):
             try:
-                handle.get_result()
+                DBOS.retrieve_workflow(left[0].workflow_id).get_result()
             except Exception:
                 logging.getLogger("shelflife.durable").debug("a leg was stopped", exc_info=True)
+
+    def _under_way(self, run: str | None = None) -> list[Any]:
+        from dbos import DBOS
+
+        of = None if run is None else f"{run}/"
+        return list(DBOS.list_workflows(workflow_id_prefix=of, status=_GOING, load_input=False, load_output=False))
 
 
 def legs(url: str) -> list[Leg]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -442,9 +442,11 @@ class Renewing:
 
         return stuck(self._system.database, self._system.settings, self._system.clock.now())
 
-    def _compared_with(self, system: str, rows: Any, now: datetime) -> None:
-        plan = self._system.plan(system).plan
-        reference.keep(self._system.database, plan, rows, source="a renewal", now=now, by="renew")
+    def _compared_with(self, system: str, rows: Any, now: datetime) -> Callable[[Connection], object]:
+        learnt = reference.learn(self._system.plan(system).plan, rows)
+        return lambda connection: reference.keep(
+            connection, system, learnt, source="a renewal", start=None, end=now, now=now, by="renew"
+        )
 
 
 class Accounts:

@@ -33,7 +33,7 @@ RENEW: dict[str, Any] = {
 
 
 def written(train: str = "tests.renew.apprentices:train", **renew: Any) -> plan.Written:
-    """The smallest plan that renews."""
+    """The smallest plan that renews; parts of that by name, None to leave one out."""
     raw = json.loads(plans.text())
     raw["people"] |= {
         "lead": {"name": "Lead", "role": "owner", "email": "lead@example.com"},
@@ -45,7 +45,7 @@ def written(train: str = "tests.renew.apprentices:train", **renew: Any) -> plan.
         "inputs": {"age": "numeric", "channel": "category"}, "train": train, "prediction": "said", "score": "chance",
         "outcome": {"name": "intent", "within": "1d"}, "segments": ["channel"],
     }  # fmt: skip
-    raw["renew"] = {**RENEW, **renew}
+    raw["renew"] = {word: said for word, said in {**RENEW, **renew}.items() if said is not None}
     return plan.parse(json.dumps(raw))
 
 
@@ -77,6 +77,14 @@ class Desk:
             "id": [f"{self.day}-{place}" for place in range(ROWS)], "time": pa.array(times, pa.timestamp("us", "UTC")),
             "age": age, "channel": np.where(draw.random(ROWS) < 0.5, "web", "mail"), "outcome": outcome,
         })  # fmt: skip
+
+    def late(self) -> None:
+        """The outcomes of the day before are still to come: of a desk that is gone on with."""
+        self.day -= 1
+        self.clock.advance(-DAY)
+        self._late = [self.rows().select(["id", "outcome"])]
+        self.day += 1
+        self.clock.advance(DAY)
 
     def live(self, days: int = 1, *, tend: bool = True) -> None:
         """Let days go by."""

@@ -12,7 +12,9 @@ from starlette.concurrency import run_in_threadpool
 
 from shelflife.api.access import Known
 from shelflife.api.problems import Problem
+from shelflife.errors import Missing
 from shelflife.renew import run
+from shelflife.rights import Denied
 from shelflife.system import System
 from shelflife.tokens import Token
 
@@ -174,9 +176,22 @@ async def _decided(request: Request, number: int, body: Decision, *, approve: bo
 
 
 async def _allowed(request: Request, number: int, action: str) -> Token:
-    """The token, where it may do this to the system of a renewal."""
-    found, _ = await run_in_threadpool(_system(request).renewing.renewal, number)
-    return await Known.of(request).allowed(request, action, found.system)
+    """The token, where it may do this to the system of a renewal.
+
+    A token of some systems is told the same of a renewal of another one and of a renewal that is not there.
+    """
+    token = await Known.of(request).allowed(request, action, None)
+    found = None
+    try:
+        found, _ = await run_in_threadpool(_system(request).renewing.renewal, number)
+    except Missing:
+        if token.systems is None:
+            raise
+    if found is None or not token.allows(action, found.system):
+        says = f"The token {token.name!r} may not do that with renewal {number}."
+        of = None if found is None else found.system
+        raise Denied(says, by=f"token {token.name}", action=action, system=of)
+    return token
 
 
 def _whole(system: System, number: int) -> Whole:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -79,15 +80,17 @@ def train(going: Going) -> Outcome:
 
 
 def job(going: Going, rows: pa.Table, place: str) -> training.Job:
-    """A training of this renewal, within the limits of the plan."""
+    """A training of this renewal, within the limits of the plan, in a folder that no other one writes to."""
     limits = going.renew.limits
     given: dict[str, Any] = {}
     if limits is not None and limits.time is not None:
         given["seconds"] = limits.time.total_seconds()
     if limits is not None and limits.memory_mb is not None:
         given["memory_mb"] = int(limits.memory_mb)
+    # Of one that was killed, or halted while another took over, a training may still be at work.
+    folder = going.folder / f"{place}-{secrets.token_hex(4)}"
     return training.Job(
-        going.written.plan, rows, going.folder / place, seed=_SEED, at=going.rooms.code, **given
+        going.written.plan, rows, folder, seed=_SEED, at=going.rooms.code, **given
     )  # fmt: skip
 
 
@@ -112,7 +115,7 @@ def choose(going: Going) -> Outcome:
         evidence["champion"] = theirs
         better = renew.challenger.better_by if renew.challenger is not None else 0.0
         gain = sign * (found[best] - theirs) if theirs is not None else float("inf")
-        evidence["gain"] = gain
+        evidence["gain"] = gain if np.isfinite(gain) else None
         says = f"{metric} {found[best]:.4g} with {best}, the champion's {theirs if theirs is None else f'{theirs:.4g}'}"
         short = _worth(going, gain)
         if gain < better or gain <= 0 or short is not None:

@@ -17,6 +17,7 @@ from shelflife.models import label, scored
 from shelflife.plan.spec import Bake, Freeze, Rollout
 from shelflife.renew import live, making, registry, rollout
 from shelflife.renew.run import BY, Going, Outcome
+from shelflife.routes import current
 
 
 def canary(going: Going) -> Outcome:
@@ -83,10 +84,11 @@ def close(going: Going) -> Outcome:
         else:
             for name in plan.model.score:
                 rows = rows.append_column(name, pa.array([one[name] for one in scores], pa.float64()))
-    going.rooms.reference(plan.system, rows, going.now)
+    compare = going.rooms.reference(plan.system, rows, going.now)
 
     def write(connection: Any) -> None:
-        routed = going.routes()
+        compare(connection)
+        routed = current(connection).get(plan.system)
         if routed is not None and routed.champion == version:
             rollout.change(
                 connection, plan.system, champion=version, because=f"renewal {going.renewal.number} is over",

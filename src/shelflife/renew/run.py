@@ -17,15 +17,16 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import OperationalError
 
 from shelflife.clock import Clock
 from shelflife.durable import Ended
-from shelflife.errors import BadInput, ShelflifeError
+from shelflife.errors import BadInput, Missing, ShelflifeError
 from shelflife.events import RenewalEnded, RenewalStarted, RenewalStep
 from shelflife.ledger import append
 from shelflife.plan import Written
 from shelflife.plan.spec import Renew
-from shelflife.renew import rollout
+from shelflife.renew import registry, rollout
 from shelflife.renew.steps import Step, steps
 from shelflife.routes import Routes, current
 from shelflife.store.database import Database
@@ -75,7 +76,8 @@ class Rooms:
     rows
         The rows of a snapshot.
     reference
-        Makes answers of a new version to rows that were held out what live rows are compared with from now on.
+        Learns from answers of a new version to rows that were held out; what is to be done in a transaction so that
+        live rows are compared with that from then on.
     code
         The folder where trainers live.
     """
@@ -87,7 +89,7 @@ class Rooms:
     plan: Callable[[str, int], Written]
     snapshot: Callable[..., Any]
     rows: Callable[[str], pa.Table]
-    reference: Callable[[str, pa.Table, datetime], None]
+    reference: Callable[[str, pa.Table, datetime], Callable[[Connection], object]]
     code: Path = field(default_factory=Path.cwd)
 
 
@@ -155,7 +157,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Going:
-    """A renewal, its plan and steps, and what those before this one said."""
+    """A renewal, its plan and steps, what those before this one said, and what was noted of this one so far."""
 
     rooms: Rooms
     renewal: Renewal
@@ -164,6 +166,7 @@ class Going:
     before: Mapping[str, dict[str, Any]]
     place: int
     now: datetime
+    own: Done | None
 
     @property
     def step(self) -> Step:
@@ -181,17 +184,13 @@ class Going:
         """Where it keeps what it makes."""
         return self.rooms.settings.home.absolute() / "renewals" / str(self.renewal.number)
 
-    @property
-    def own(self) -> Done | None:
-        """What was noted of this step so far."""
-        with self.rooms.database.reading() as connection:
-            return next((one for one in done(connection, self.renewal.number) if one.place == self.place), None)
-
     @functools.cached_property
     def parts(self) -> tuple[pa.Table, pa.Table]:
         """The rows before the cut, which are learnt from, and those after it, by which is decided."""
         taken = self.before["snapshot"]
         rows = self.rooms.rows(taken["snapshot"])
+        if not len(rows):  # nothing was observed yet, so that it has no columns either
+            return rows, rows
         cut = pa.scalar(datetime.fromisoformat(taken["cut"])).cast(rows["time"].type)
         return rows.filter(pc.less(rows["time"], cut)), rows.filter(pc.greater_equal(rows["time"], cut))
 
@@ -210,8 +209,7 @@ def start(
     if plan.renew is None:
         raise BadInput(f"The plan of {system} does not say how it is renewed (`renew`).")
     with rooms.database.writing() as connection:
-        # Of two that start one at once the other sees the first.
-        connection.execute(select(systems.c.name).where(systems.c.name == system).with_for_update())
+        alone(connection, system)  # of two that start one at once the other sees the first
         under_way = living(connection, system)
         if under_way is not None:
             known = {(one.what, one.finding) for one in under_way.reasons}
@@ -242,15 +240,18 @@ def do(rooms: Rooms, handlers: Mapping[str, Callable[[Going], Outcome]], name: s
         before = done(connection, number)
     if renewal.ended is not None:
         return "over"
-    if any(step.place == place and step.state == "done" for step in before):
+    own = next((step for step in before if step.place == place), None)
+    if own is not None and own.state == "done":
         return "next"
     written = rooms.plan(renewal.system, renewal.plan)
     going = Going(
         rooms, renewal, written, steps_of(renewal, written), {step.name: step.evidence for step in before},
-        place, rooms.clock.now(),
+        place, rooms.clock.now(), own,
     )  # fmt: skip
     try:
         found = handlers[going.step.kind](going)
+    except OperationalError:  # the database is away: nothing is the matter with the renewal, and it is tried again
+        raise
     except ShelflifeError as error:
         found = Outcome(str(error), ends="failed", write=_undone(going))
     except Exception as error:  # noqa: BLE001 - whatever it was, people are told, and the system goes on as it was
@@ -269,9 +270,11 @@ def _undone(going: Going) -> Callable[[Connection], None]:
     """A renewal that fails leaves nobody with its challenger."""
 
     def write(connection: Connection) -> None:
-        routed = current(connection).get(going.renewal.system)
+        system, because = going.renewal.system, "the renewal failed"
+        routed = current(connection).get(system)
         if routed is not None and routed.canary is not None:
-            rollout.back(connection, going.renewal.system, because="the renewal failed", now=going.now, by=BY)
+            rollout.back(connection, system, because=because, now=going.now, by=BY)
+        registry.close(connection, system, "challenger", because=because, now=going.now, by=BY)
 
     return write
 
@@ -281,11 +284,12 @@ def _note(going: Going, found: Outcome) -> Ended:
     renewal, now = going.renewal, going.now
     state = "waits" if found.waits else "done" if found.ends is None else "ended"
     with going.rooms.database.writing() as connection:
-        row = connection.execute(
-            select(renewals.c.ended).where(renewals.c.number == renewal.number).with_for_update()
-        ).one()  # fmt: skip
-        if row.ended is not None:  # a person ended it meanwhile
+        alone(connection, renewal.system)
+        if held(connection, renewal.number).ended is not None:  # a person ended it meanwhile
             return "over"
+        # One that led before and was halted: what it saw is no longer so, and what another one noted stands.
+        if next((step for step in done(connection, renewal.number) if step.place == going.place), None) != going.own:
+            return "wait"
         if found.write is not None:
             found.write(connection)
         noted = _kept(connection, going, state, {**found.evidence, "says": found.says})
@@ -318,6 +322,17 @@ def _kept(connection: Connection, going: Going, state: str, evidence: dict[str, 
     return before != "done"
 
 
+def alone(connection: Connection, system: str) -> None:
+    """Let one transaction at a time change renewals and routes of a system: before anything else of them is locked."""
+    connection.execute(select(systems.c.name).where(systems.c.name == system).with_for_update(key_share=True))
+
+
+def held(connection: Connection, number: int) -> Renewal:
+    """A renewal that nobody else changes until the transaction is over."""
+    connection.execute(select(renewals.c.number).where(renewals.c.number == number).with_for_update())
+    return one(connection, number)
+
+
 def end(connection: Connection, renewal: Renewal, state: State, says: str, *, now: datetime, by: str) -> None:
     """End a renewal."""
     which = (renewals.c.number == renewal.number, renewals.c.ended.is_(None))
@@ -339,7 +354,7 @@ def one(connection: Connection, number: int) -> Renewal:
     """A renewal by its number."""
     row = connection.execute(select(renewals).where(renewals.c.number == number)).one_or_none()
     if row is None:
-        raise BadInput(f"There is no renewal {number}. `shelflife renew --list` shows all.")
+        raise Missing(f"There is no renewal {number}; `shelflife renewals` shows all.")
     return _renewal(row)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import URL, Connection, func, select
 
 from shelflife.durable import Durable
+from shelflife.errors import BadInput
 from shelflife.events import RenewalHeld
 from shelflife.ledger import append
 from shelflife.plan import Plan, Written
@@ -91,7 +92,10 @@ class Renewer:
         """End a renewal by hand; what it had let answer goes back."""
         now = self._rooms.clock.now()
         with self._rooms.database.writing() as connection:
-            renewal = run.one(connection, number)
+            run.alone(connection, run.one(connection, number).system)
+            renewal = run.held(connection, number)
+            if renewal.ended is not None:
+                raise BadInput(f"Renewal {number} is over ({renewal.state}): there is nothing left to cancel.")
             _back(connection, renewal, reason, now, by)
             run.end(connection, renewal, "cancelled", reason, now=now, by=by)
 
@@ -99,6 +103,7 @@ class Renewer:
         """Let an earlier version answer at once, and end what was under way; the version."""
         now = self._rooms.clock.now()
         with self._rooms.database.writing() as connection:
+            run.alone(connection, system)
             under_way = run.living(connection, system)
             if under_way is not None:
                 run.end(connection, under_way, "rolled_back", reason, now=now, by=by)

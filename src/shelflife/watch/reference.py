@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from sqlalchemy import Connection
 
 from shelflife import tables as doors
 from shelflife.durations import micros
@@ -67,7 +68,8 @@ def take(
                 )
             learnt = _learnt(rows, plan, columns)
     source = f"observed {'' if start is None else f'from {start:%Y-%m-%d} '}before {end:%Y-%m-%d %H:%M}"
-    number = _kept(database, system, learnt, source=source, start=start, end=end, now=now, by=by)
+    with database.writing() as connection:
+        number = keep(connection, system, learnt, source=source, start=start, end=end, now=now, by=by)
     return number, learnt
 
 
@@ -98,8 +100,8 @@ def _selected(connection: Any, predictions: Any, outcomes: Any, columns: Columns
     return f"SELECT {', '.join(parts)} FROM made LEFT JOIN truth ON truth.id = made.id"  # noqa: S608 - quoted
 
 
-def keep(database: Database, plan: Plan, rows: pa.Table, *, source: str, now: datetime, by: str) -> int:
-    """Learn a reference from rows that are at hand; live rows are compared with it from now on.
+def learn(plan: Plan, rows: pa.Table) -> Reference:
+    """Learn a reference from rows that are at hand.
 
     Parameters
     ----------
@@ -117,8 +119,7 @@ def keep(database: Database, plan: Plan, rows: pa.Table, *, source: str, now: da
         tempfile.TemporaryDirectory(prefix="shelflife-") as folder,
         doors.open_rows(pa.table(parts), time=columns.time, folder=Path(folder)) as opened,
     ):
-        learnt = _learnt(opened, plan, columns)
-    return _kept(database, plan.system, learnt, source=source, start=None, end=now, now=now, by=by)
+        return _learnt(opened, plan, columns)
 
 
 def _learnt(rows: Any, plan: Plan, columns: Columns) -> Reference:
@@ -129,14 +130,14 @@ def _learnt(rows: Any, plan: Plan, columns: Columns) -> Reference:
     )  # fmt: skip
 
 
-def _kept(
-    database: Database, system: str, learnt: Reference, *, source: str, start: datetime | None, end: datetime,
+def keep(
+    connection: Connection, system: str, learnt: Reference, *, source: str, start: datetime | None, end: datetime,
     now: datetime, by: str,
 ) -> int:  # fmt: skip
-    with database.writing() as writing:
-        number, sha256 = state.add_reference(
-            writing, system, learnt, source=source, start=start, end=end.astimezone(UTC), at=now, by=by
-        )
-        count = int(learnt.profile.whole().rows.sum())
-        append(writing, ReferenceTaken(system, number, count, source, sha256), at=now, by=by)
+    """Compare live rows with a reference from now on; its number."""
+    number, sha256 = state.add_reference(
+        connection, system, learnt, source=source, start=start, end=end.astimezone(UTC), at=now, by=by
+    )
+    count = int(learnt.profile.whole().rows.sum())
+    append(connection, ReferenceTaken(system, number, count, source, sha256), at=now, by=by)
     return number

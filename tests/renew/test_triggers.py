@@ -1,0 +1,122 @@
+"""What starts a renewal, from what is known at a moment alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.renew.living import written
+
+from shelflife.renew.triggers import Due, Known, due
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Found:
+    number: int
+    kind: str
+    says: str = "says"
+    state: str = "open"
+
+
+NOTHING = Known(
+    findings=(), champion=NOW - 100 * DAY, best_before=None, renewed=NOW - 50 * DAY, asked=None, answered=frozenset(),
+    challenged=None, outcomes=0,
+)  # fmt: skip
+
+
+def asked(known: Known, *when: Any, now: datetime = NOW, **renew: Any) -> Due:
+    given: dict[str, Any] = {"challenger": None, **renew}
+    return due(written(when=list(when), **given).plan, known, now)
+
+
+def whats(found: Due) -> list[tuple[str, int | None]]:
+    return [(one.what, one.finding) for one in found.reasons]
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [("performance", "performance"), ("drift", "drift"), ("quality", "integrity"), ("kpi", "kpi"),
+     ("relation", "relation"), ("knowledge", "knowledge"), ("change", "change"), ("performance", "relation")],
+)  # fmt: skip
+def test_a_finding_of_a_kind_that_the_plan_names(word: str, kind: str) -> None:
+    known = replace(NOTHING, findings=[Found(3, kind)])
+    assert whats(asked(known, word)) == [("relation" if kind == "relation" else word, 3)]
+    assert asked(known, *({"drift", "kpi"} - {word})) == Due()
+
+
+def test_a_finding_starts_one_renewal_and_one_that_is_muted_none() -> None:
+    known = replace(NOTHING, findings=[Found(3, "drift"), Found(4, "drift"), Found(5, "drift", state="muted")])
+    assert whats(asked(known, "drift")) == [("drift", 3), ("drift", 4)]
+    assert whats(asked(replace(known, answered=frozenset({3})), "drift")) == [("drift", 4)]
+    assert asked(replace(known, answered=frozenset({3, 4})), "drift") == Due()
+
+
+def test_reasons_of_one_moment_are_of_one_renewal() -> None:
+    known = replace(NOTHING, findings=[Found(3, "drift"), Found(4, "performance")], outcomes=900)
+    found = asked(known, "performance", "drift", {"outcomes": 500}, {"every": "4w"}, challenger={"every": "1w"})
+    assert whats(found) == [
+        ("drift", 3), ("performance", 4), ("outcomes", None), ("every", None), ("challenger", None),
+    ]  # fmt: skip
+    assert found.reasons[2].says == "900 new outcomes are known"
+
+
+@pytest.mark.parametrize(("kind", "when"), [("integrity", "drift"), ("freshness", "drift")])
+def test_what_a_broken_feed_did_is_not_taught(kind: str, when: str) -> None:
+    known = replace(NOTHING, findings=[Found(3, "drift"), Found(4, kind, "weight is missing in 30 % of rows")])
+    found = asked(known, when)
+    assert not found.reasons
+    assert found.holds == (
+        "A renewal would not help before the feed is repaired (finding 4: weight is missing in 30 % of rows)",
+    )
+    # A plan that renews for the sake of quality has said that it would.
+    assert whats(asked(replace(NOTHING, findings=[Found(4, "integrity")]), "quality")) == [("quality", 4)]
+
+
+def test_people_are_not_asked_again_within_the_cooldown() -> None:
+    known = replace(NOTHING, findings=[Found(3, "drift")], asked=NOW - 3 * DAY)
+    found = asked(known, "drift", cooldown="7d")
+    assert not found.reasons
+    assert found.holds == ("The last renewal began at 2026-04-28 00:00; the next one not before 2026-05-05 00:00",)
+    assert whats(asked(known, "drift", cooldown="7d", now=NOW + 4 * DAY)) == [("drift", 3)]
+    assert whats(asked(known, "drift", cooldown="3d")) == [("drift", 3)]
+
+
+def test_age_is_asked_about_once_when_it_has_come() -> None:
+    known = replace(NOTHING, renewed=None)
+    assert whats(asked(known, {"age": "100d"})) == [("age", None)]
+    assert asked(known, {"age": "101d"}) == Due()
+    assert asked(replace(known, renewed=NOW), {"age": "100d"}) == Due()  # and it kept the champion
+    assert asked(known, {"age": "best_before"}) == Due()
+    best = replace(known, best_before=NOW - DAY)
+    (reason,) = asked(best, {"age": "best_before"}).reasons
+    assert reason.says == "the champion was best before 2026-04-30"
+    assert asked(replace(best, champion=None), {"age": "best_before"}) == Due()
+
+
+def test_schedules_count_from_the_last_renewal_or_the_champion_or_begin_at_once() -> None:
+    assert whats(asked(NOTHING, {"every": "50d"})) == [("every", None)]
+    assert asked(NOTHING, {"every": "51d"}) == Due()
+    assert asked(replace(NOTHING, renewed=None), {"every": "101d"}) == Due()
+    assert whats(asked(replace(NOTHING, renewed=None, champion=None), {"every": "101d"})) == [("every", None)]
+
+
+def test_challengers_have_their_own_cadence() -> None:
+    assert whats(asked(NOTHING, challenger={"every": "1w"})) == [("challenger", None)]
+    known = replace(NOTHING, challenged=NOW - 7 * DAY)
+    assert whats(asked(known, challenger={"every": "1w"})) == [("challenger", None)]
+    assert asked(known, challenger={"every": "8d"}) == Due()
+
+
+def test_outcomes_are_counted() -> None:
+    assert asked(replace(NOTHING, outcomes=499), {"outcomes": 500}) == Due()
+    assert whats(asked(replace(NOTHING, outcomes=500), {"outcomes": 500})) == [("outcomes", None)]
+
+
+def test_a_plan_that_does_not_renew_is_never_due() -> None:
+    plan = written().plan
+    assert due(plan.model_copy(update={"renew": None}), replace(NOTHING, outcomes=9), NOW) == Due()
