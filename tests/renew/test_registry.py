@@ -156,3 +156,8 @@ def test_an_alias_moved_outside_is_noticed_once(system, register, to):
     assert follow(system) == []
     assert Registry(system.settings).alias(DESK, "champion") == "2"
     assert len(events(system, "alias.moved")) == 1
+
+
+def test_numbers_that_json_cannot_say_are_none_on_each_database(system, register):
+    made = register(1, record={"parameters": {"missing": float("nan")}, "metrics": [float("inf"), 0.5]})
+    assert system.versions.one(DESK, made.number).record == {"parameters": {"missing": None}, "metrics": [None, 0.5]}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import sys
@@ -210,10 +211,12 @@ def _parameters(model: Any) -> dict[str, Any]:
     """What a model was told, as far as it can be written down."""
     if not hasattr(model, "get_params"):
         return {}
-    plain = int | float | str | bool | None
-    return {
-        name: value if isinstance(value, plain) else repr(value)[:200] for name, value in model.get_params().items()
-    }
+    return {name: value if _is_plain(value) else repr(value)[:200] for name, value in model.get_params().items()}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON has a word for it; it has none for NaN, by which many an imputer is told what is missing."""
+    return isinstance(value, int | str | bool | None) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _libraries() -> dict[str, str]:

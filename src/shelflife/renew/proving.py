@@ -17,6 +17,7 @@ from shelflife.plan.spec import FunctionGate
 from shelflife.renew import approval, making, registry, training
 from shelflife.renew.gates import Facts, judge, together
 from shelflife.renew.run import BY, Going, Outcome
+from shelflife.store.database import finite
 
 _ASKED = 200  # single rows by which an answer's time is measured
 _CLOSE = 1e-9
@@ -34,7 +35,7 @@ def gates(going: Going) -> Outcome:
     answers = model.answer(models.of_table(apart, model.kinds))
     held = making.held(going, answers, chosen["rivals"])
     verdicts = judge(plan, held, _facts(going, model, folder, chosen["window"]))
-    report = [one.plain() for one in verdicts]
+    report = finite([one.plain() for one in verdicts])
     state = together(verdicts)
     evidence = {"state": state, "verdicts": report, "report": approval.digest_of(report)}
     if state == "pass":
