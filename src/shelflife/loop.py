@@ -128,7 +128,10 @@ class Loop:
                 self._since = now if last.since is None or now - last.until > PAUSE else last.since
                 held["since"] = self._since
                 led = connection.execute(update(leases).where(leases.c.name == WHO, mine).values(**held))
-                return bool(led.rowcount)
+            if led.rowcount and last.holder != self._holder:
+                # One that was halted may not have seen that another one led: it begins with what that one has left.
+                self._system.renewing.close()
+            return bool(led.rowcount)
         except IntegrityError:  # another one was first
             return False
 

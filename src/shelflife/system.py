@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from collections.abc import Iterator, Mapping, Sequence
+=======
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+>>>>>>> 6e5550c33778e2c924de065affae22b67f20c70c
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -304,6 +309,144 @@ class Watching:
             findings.resolve(connection, found, reason=reason, now=self._system.clock.now(), by=by)
 
 
+<<<<<<< HEAD
+=======
+class Versions:
+    """The versions of systems, and which one counted when."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def every(self, system: str) -> list[Version]:
+        """All versions of a system."""
+        self._system.check_known(system)
+        with self._system.database.reading() as connection:
+            return registry.every(connection, system)
+
+    def one(self, system: str, number: int) -> Version:
+        """One version."""
+        self._system.check_known(system)
+        with self._system.database.reading() as connection:
+            return registry.one(connection, system, number)
+
+    def pointers(self, system: str, at: datetime | None = None) -> list[Pointer]:
+        """What was champion or challenger ever, or at a moment."""
+        self._system.check_known(system)
+        with self._system.database.reading() as connection:
+            return [
+                one for one in registry.history(connection, system)
+                if at is None or (one.since <= at and (one.until is None or one.until > at))
+            ]  # fmt: skip
+
+    def adopt(self, system: str, source: str, *, champion: bool, by: str, because: str) -> Adopted:
+        """Bring a model that is there already under a plan."""
+        from shelflife.renew.adopt import adopt
+
+        here = self._system
+        number, _, written = here.newest(system)
+        rows = snapshots.some(here.tables, written.plan)
+        return adopt(
+            here.database, here.settings, written.plan, number, source, rows=rows, champion=champion, by=by,
+            because=because, now=here.clock.now(),
+        )  # fmt: skip
+
+    def reproduce(self, system: str, number: int, *, at: Path, **options: Any) -> Reproduced:
+        """Make a version again from what was recorded."""
+        from shelflife.renew.reproduce import reproduce
+
+        here, version = self._system, self.one(system, number)
+        rows = here.training_rows(version.snapshot) if version.snapshot is not None else None
+        artifact = registry.artifact(here.settings, version)
+        return reproduce(version, here.plan(system, version.plan), rows, artifact=artifact, at=at, **options)
+
+
+class Renewing:
+    """Making systems good again: renewals, decisions, and going back."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    @functools.cached_property
+    def _renewer(self) -> Renewer:
+        # What learns and registers takes seconds to load; who only takes rows in never does.
+        from shelflife.renew.tending import Renewer
+
+        here = self._system
+        return Renewer(
+            run.Rooms(here.database, here.tables, here.settings, here.clock, here.plan, here.snapshot,
+                  here.training_rows, self._compared_with)
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Stop what renews, if anything does."""
+        if "_renewer" in self.__dict__:
+            self._renewer.close()
+
+    def tend(self, system: str) -> Due:
+        """Start what is due of a system, go on with what can, and let MLflow's aliases follow."""
+        here = self._system
+        number, _, written = here.newest(system)
+        found = self._renewer.tend(number, written)
+        here.watching.tell_moved(system, registry.follow(here.database, here.settings, system, now=here.clock.now()))
+        return found
+
+    def join(self) -> None:
+        """Wait until what was begun here waits for somebody, or is over."""
+        self._renewer.join()
+
+    def start(self, system: str, *, because: str, by: str) -> Renewal:
+        """Start a renewal by hand."""
+        number, _, _ = self._system.newest(system)
+        return self._renewer.start(system, number, run.Reason("hand", because), by=by)
+
+    def decide(self, number: int, *, approve: bool, person: str, reason: str) -> None:
+        """Approve or reject, as one of the plan's people."""
+        self._renewer.decide(number, approve=approve, person=person, reason=reason)
+
+    def cancel(self, number: int, *, reason: str, by: str) -> None:
+        """End a renewal; what it let answer goes back."""
+        self._renewer.cancel(number, reason=reason, by=by)
+
+    def roll_back(self, system: str, version: int | None = None, *, reason: str, by: str) -> int:
+        """Let an earlier version answer at once."""
+        self._system.check_known(system)
+        return self._renewer.roll_back(system, version, reason=reason, by=by)
+
+    def explain(self, system: str) -> list[Step]:
+        """What a renewal would do."""
+        return steps(self._system.plan(system).plan)
+
+    def planned(self, number: int) -> list[Step]:
+        """What a renewal does."""
+        found, _ = self.renewal(number)
+        return run.steps_of(found, self._system.plan(found.system, found.plan))
+
+    def renewals(self, system: str | None = None) -> list[Renewal]:
+        """All renewals, the newest first."""
+        if system is not None:
+            self._system.check_known(system)
+        with self._system.database.reading() as connection:
+            return run.every(connection, system)
+
+    def renewal(self, number: int) -> tuple[Renewal, list[Done]]:
+        """One renewal, and its steps so far."""
+        with self._system.database.reading() as connection:
+            return run.one(connection, number), run.done(connection, number)
+
+    def stuck(self) -> list[Stuck]:
+        """What waits for whom, and what was stopped by an error."""
+        from shelflife.renew.stuck import stuck
+
+        return stuck(self._system.database, self._system.settings, self._system.clock.now())
+
+    def _compared_with(self, system: str, rows: Any, now: datetime) -> Callable[[Connection], object]:
+        learnt = reference.learn(self._system.plan(system).plan, rows)
+        return lambda connection: reference.keep(
+            connection, system, learnt, source="a renewal", start=None, end=now, now=now, by="renew"
+        )
+
+
+>>>>>>> 6e5550c33778e2c924de065affae22b67f20c70c
 class Accounts:
     """People: accounts, links, sessions."""
 
