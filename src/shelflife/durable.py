@@ -123,12 +123,6 @@ class Durable:
         of = None if run is None else f"{run}/"
         return list(DBOS.list_workflows(workflow_id_prefix=of, status=_GOING, load_input=False, load_output=False))
 
-    def _under_way(self, run: str | None = None) -> list[Any]:
-        from dbos import DBOS
-
-        of = None if run is None else f"{run}/"
-        return list(DBOS.list_workflows(workflow_id_prefix=of, status=_GOING, load_input=False, load_output=False))
-
 
 def legs(url: str) -> list[Leg]:
     """Those that are under way, and those that were stopped by an error; read by whoever asks, and nothing is done."""

@@ -148,15 +148,10 @@ def live(settings: Settings, *, loop: bool = False) -> None:
             _look(desk, leader)
             if _decides(desk):
                 _look(desk, leader)
-<<<<<<< HEAD
-            if desk.day == ENDS:
-                break
-=======
             if desk.newest.ended is not None or desk.day == (2 * ENDS if loop else ENDS):
                 break
             if loop and not _rests(desk):
                 continue
->>>>>>> 6e5550c33778e2c924de065affae22b67f20c70c
             _keep_day(settings, desk.day, lived=False)
         clock.advance(START + desk.day * DAY - clock.now())
         desk.live(tend=False)
@@ -177,9 +172,6 @@ def _look(desk: Desk, leader: Loop | None) -> None:
     file.write_text(str(looks))
     desk.clock.advance(START + desk.day * DAY + looks * MINUTE - desk.clock.now())
     leader.tick()
-<<<<<<< HEAD
-    desk.system.renewing.join()
-=======
     threading.Event().wait(0.5)  # what was begun by another one nobody here can wait for
 
 
@@ -187,7 +179,6 @@ def _rests(desk: Desk) -> bool:
     """Whether nothing goes on before another day is over."""
     newest = desk.newest
     return newest.state == "waiting" and not newest.says.startswith("Waits for owner")
->>>>>>> 6e5550c33778e2c924de065affae22b67f20c70c
 
 
 def _decides(desk: Desk) -> bool:

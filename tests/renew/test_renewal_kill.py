@@ -23,10 +23,7 @@ from shelflife.workspace import Settings
 PROGRAM = Path(__file__).with_name("killed.py")
 # `SHELFLIFE_KILLS=300 pytest tests/renew/test_renewal_kill.py` is the whole trial.
 KILLS = int(os.environ.get("SHELFLIFE_KILLS", "6"))
-<<<<<<< HEAD
-=======
 TAKEN = ("canary 30 % waits", "train 5d trained", "close is done", "promote is done", "approve waits")
->>>>>>> 6e5550c33778e2c924de065affae22b67f20c70c
 WAITS = ("approve", "canary 30 %", "bake")
 WITHIN = {
     "train 5d": ["train 5d trained"], "choose": ["choose created in MLflow", "choose registered"],
@@ -106,11 +103,7 @@ def test_a_renewal_that_is_killed_again_and_again_does_each_thing_once(
 
 
 @pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
-<<<<<<< HEAD
-@pytest.mark.parametrize("place", ["train 5d trained", "canary 30 % waits", "promote is done", "close is done"])
-=======
 @pytest.mark.parametrize("place", TAKEN[: max(1, KILLS // 6)])
->>>>>>> 6e5550c33778e2c924de065affae22b67f20c70c
 def test_another_loop_takes_over_and_who_led_before_wakes_too_late(
     settings: Settings, undisturbed: dict[str, Any], place: str
 ) -> None:
