@@ -142,6 +142,7 @@ class Market:
         self._drain()
         self._post("analyst", f"systems/{NAME}/renewals", {"because": "the first version"})
         self.tend()
+        assert self.approved, self.renewals[0].says
 
     def live(self) -> None:
         """Let a day go by: the loop looks, requests are answered, the outcomes of the day before come."""
