@@ -38,7 +38,7 @@ from shelflife.testing.clock import ManualClock
 from shelflife.workspace import Settings
 
 START = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
-TURNS, BEGINS, ENDS = 4, 14, 17  # days: the relation turns, renewals are tended, all is over
+TURNS, BEGINS, ENDS = 4, 14, 19  # days: the relation turns, renewals are tended, all is over
 PLAN: dict[str, Any] = {
     "challenger": {"every": "50w", "better_by": 0.02},
     "data": {"windows": ["5d"], "validate": "4d"},

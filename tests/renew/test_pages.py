@@ -38,9 +38,9 @@ def once(tmp_path_factory: pytest.TempPathFactory, mlflow_file: Path) -> tuple[P
     system = System(Settings(home=home), clock)
     plan = written(challenger={"every": "4d", "better_by": 0.02})
     system.apply(plan, by="lead", because="first")
-    desk = Desk(system, clock, turns=16)
+    desk = Desk(system, clock, turns=17)
     desk.first()
-    desk.live(12)
+    desk.live(13)
     assert desk.newest.state == "waiting"
     for name, role, email in (
         ("mara", "viewer", "Lead@example.com"), ("tom", "viewer", None), ("olga", "owner", None),
@@ -57,8 +57,8 @@ def desk(tmp_path: Path, clock: ManualClock, once: tuple[Path, datetime]) -> Ite
     shutil.copytree(home, tmp_path / "workspace")
     clock.advance(now - clock.now())
     system = System(Settings(home=tmp_path / "workspace"), clock)
-    here = Desk(system, clock)
-    here.day = 26  # the days that went by
+    here = Desk(system, clock, turns=17)
+    here.day = 27  # the days that went by
     yield here
     system.close()
 
@@ -115,7 +115,7 @@ def test_a_renewal_that_waits_is_seen_everywhere_and_decided_by_whom_the_plan_as
     assert 'http-equiv="refresh"' not in site.get(f"/renewals/{number}?ending=1").text
     desk.tend()
     assert "version 1 70 %" in words(site.get(f"/systems/{DESK}/versions").text)
-    desk.live(1)
+    desk.live(2)
     anew(site)
     page = words(site.get(f"/renewals/{number}").text)
     assert f"Version {version} answered 30 % of requests" in page
@@ -153,7 +153,7 @@ def test_versions_say_which_answers_and_one_can_go_back(site: httpx.Client, desk
     assert "Go back to" not in page  # there is nothing before it
     desk.system.renewing.decide(number, approve=True, person="lead", reason="")
     desk.tend()
-    desk.live(4)
+    desk.live(5)
     anew(site)
     assert desk.system.renewing.renewal(number)[0].state == "promoted"
     page = words(site.get(f"/systems/{DESK}").text)

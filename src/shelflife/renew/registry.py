@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, func, insert, select, update
 
 from shelflife import models
-from shelflife.errors import BadInput
+from shelflife.errors import BadInput, Missing
 from shelflife.events import AliasMoved, PointerClosed, PointerMoved, VersionRegistered
 from shelflife.ledger import append
 from shelflife.plan import Plan
@@ -149,7 +149,7 @@ def one(connection: Connection, system: str, number: int) -> Version:
 
     Raises
     ------
-    BadInput
+    Missing
         Where there is none.
     """
     query = select(versions).where(versions.c.system == system, versions.c.number == number)
@@ -158,7 +158,7 @@ def one(connection: Connection, system: str, number: int) -> Version:
         last = select(func.max(versions.c.number)).where(versions.c.system == system)
         there = connection.execute(last).scalar()
         hint = f"the newest is {there}" if there else "it has none yet"
-        raise BadInput(f"There is no version {number} of {system!r}; {hint} (shelflife versions {system}).")
+        raise Missing(f"There is no version {number} of {system!r}; {hint} (shelflife versions {system}).")
     return Version(**found._mapping)  # noqa: SLF001 - its public name
 
 
