@@ -12,21 +12,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from tests.cli.commands import run
 
-from shelflife.cli import app
 from shelflife.system import System
 from shelflife.testing import streams
 from shelflife.watch import findings
 from shelflife.watch.findings import Found
 from shelflife.workspace import Settings
-
-
-def run(folder: Path, *arguments: str) -> Result:
-    done = CliRunner().invoke(app, arguments, env={"SHELFLIFE_HOME": str(folder / ".shelflife"), "NO_COLOR": "1"})
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.cli.commands import run
 
 from shelflife import plan
 from shelflife.cli.frame import as_json
@@ -28,17 +26,9 @@ def folder(tmp_path: Path, root: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "SHELFLIFE_HOME": str(folder / ".shelflife")}
-    command = [sys.executable, "-m", "shelflife", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
-
-
 def test_a_plan_is_checked_applied_compared_and_shown(folder: Path) -> None:
     done = run(folder, "plan", "check", "shelflife.yaml")
-    assert (done.returncode, done.stdout) == (0, "✓ shelflife.yaml is valid; nothing is left open.\n")
+    assert (done.exit_code, done.stdout) == (0, "✓ shelflife.yaml is valid; nothing is left open.\n")
     assert not (folder / ".shelflife").exists()  # looking makes nothing
     done = run(folder, "plan", "apply", "shelflife.yaml", "--because", "first", "--by", "lead")
     assert "✓ Plan 1 of parcel-delay counts from now on." in done.stdout
@@ -46,8 +36,8 @@ def test_a_plan_is_checked_applied_compared_and_shown(folder: Path) -> None:
     text = (folder / "shelflife.yaml").read_text()
     (folder / "new.yaml").write_text(text.replace("at_least: 0.85", "at_least: 0.9"))
     done = run(folder, "plan", "diff", "shelflife.yaml", "new.yaml")
-    assert (done.returncode, done.stdout) == (1, "watch.performance.at_least is stricter: 0.9, was 0.85.\n")
-    assert run(folder, "plan", "diff", "new.yaml", "new.yaml").returncode == 0
+    assert (done.exit_code, done.stdout) == (1, "watch.performance.at_least is stricter: 0.9, was 0.85.\n")
+    assert run(folder, "plan", "diff", "new.yaml", "new.yaml").exit_code == 0
     assert "stricter: 0.9, was 0.85" in run(folder, "plan", "apply", "new.yaml").stdout
     assert run(folder, "plan", "show", "parcel-delay", "--number", "1").stdout == text
     assert json.loads(run(folder, "plan", "schema").stdout)["title"] == "Shelflife plan"
@@ -57,15 +47,15 @@ def test_mistakes_and_what_is_open_have_their_lines_and_status(folder: Path) -> 
     text = (folder / "shelflife.yaml").read_text()
     (folder / "bad.yaml").write_text(text.replace("bucket: 1d", "bucket: daily"))
     done = run(folder, "plan", "check", "bad.yaml")
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "bad.yaml:40: `watch.bucket` is to be a number and a unit" in done.stderr
-    assert run(folder, "plan", "apply", "bad.yaml").returncode == 2
+    assert run(folder, "plan", "apply", "bad.yaml").exit_code == 2
     (folder / "open.yaml").write_text(text.replace("review: {every: 90d, by: lead}\n", ""))
     done = run(folder, "plan", "check", "open.yaml")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "open.yaml:1: PL302 Nobody will read this plan again" in done.stdout
     assert json.loads(run(folder, "plan", "check", "open.yaml", "--json").stdout)[0]["code"] == "PL302"
-    assert run(folder, "plan", "check", "none.yaml").returncode == 2
+    assert run(folder, "plan", "check", "none.yaml").exit_code == 2
 
 
 def test_a_draft_is_a_plan_that_teaches(folder: Path) -> None:
@@ -79,7 +69,7 @@ def test_a_draft_is_a_plan_that_teaches(folder: Path) -> None:
     }  # fmt: skip
     pq.write_table(pa.table(table), folder / "history.parquet")
     done = run(folder, "plan", "draft", "history.parquet", "--time", "ts", "--target", "late", "--out", "draft.yaml")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     text = (folder / "draft.yaml").read_text()
     drafted = plan.read(folder / "draft.yaml").plan
     assert drafted.model.inputs == {"x": "numeric", "Country: of origin": "category", "true": "category"}
@@ -88,9 +78,9 @@ def test_a_draft_is_a_plan_that_teaches(folder: Path) -> None:
     assert 0.6 < (drafted.watch.performance.at_least or 0) < 0.75
     assert text.count("#") > 20
     assert "differs in every row: parcel. It may be the `id`" in text
-    assert run(folder, "plan", "check", "draft.yaml").returncode == 1  # TODO stands for what people know
+    assert run(folder, "plan", "check", "draft.yaml").exit_code == 1  # TODO stands for what people know
     done = run(folder, "plan", "draft", "history.parquet", "--time", "ts", "--out", "draft.yaml")
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "a draft never writes over a plan" in done.stderr
     done = run(folder, "plan", "draft", "history.parquet", "--time", "ts", "--drop", "late,true")
     assert plan.parse(done.stdout).plan.watch.performance is None
@@ -105,12 +95,12 @@ def test_rows_tokens_and_the_ledger(folder: Path) -> None:
     listed = run(folder, "token", "list").stdout
     assert secret.split("_")[1] in listed
     assert secret.split("_")[2] not in listed
-    assert run(folder, "token", "revoke", secret.split("_")[1]).returncode == 0
-    assert run(folder, "token", "revoke", "none").returncode == 2
+    assert run(folder, "token", "revoke", secret.split("_")[1]).exit_code == 0
+    assert run(folder, "token", "revoke", "none").exit_code == 2
     (folder / "x.csv").write_text("parcel,at,weight\np1,2026-04-30T10:00:00Z,2.5\np2,2026-04-30T11:00:00Z,heavy\n")
     arguments = ["observe", "predictions", "x.csv", "--system", "parcel-delay", "--columns", "id=parcel,time=at"]
     done = run(folder, *arguments)
-    assert (done.returncode, done.stdout) == (1, "0 accepted, 0 known already, 2 rejected.\n")
+    assert (done.exit_code, done.stdout) == (1, "0 accepted, 0 known already, 2 rejected.\n")
     (folder / "x.csv").write_text("parcel,at,weight\np1,2026-04-30T10:00:00Z,2.5\np2,2026-04-30T11:00:00Z,3\n")
     assert run(folder, *arguments).stdout == "2 accepted, 0 known already, 0 rejected.\n"
     assert run(folder, *arguments).stdout == "0 accepted, 2 known already, 0 rejected.\n"
@@ -118,7 +108,7 @@ def test_rows_tokens_and_the_ledger(folder: Path) -> None:
     assert run(folder, "tables", "expire", "parcel-delay").stdout == "0 rows removed.\n"
     assert run(folder, "tables", "erase", "parcel-delay", "p1").stdout.startswith("1 row removed")
     done = run(folder, "ledger", "verify")
-    assert (done.returncode, done.stdout[:23]) == (0, "✓ The ledger is whole: ")
+    assert (done.exit_code, done.stdout[:23]) == (0, "✓ The ledger is whole: ")
     exported = [json.loads(line) for line in run(folder, "ledger", "export").stdout.splitlines()]
     assert [event["type"].removeprefix("shelflife.") for event in exported][:3] == [
         "workspace.made", "plan.applied", "token.made",
@@ -131,7 +121,7 @@ def test_rows_tokens_and_the_ledger(folder: Path) -> None:
         connection.execute("UPDATE ledger SET by = 'nobody' WHERE number = 2")
     connection.close()
     done = run(folder, "ledger", "verify")
-    assert (done.returncode, "broken at event 2" in done.stdout) == (1, True)
+    assert (done.exit_code, "broken at event 2" in done.stdout) == (1, True)
 
 
 def test_a_workspace_is_nobody_elses(folder: Path) -> None:
@@ -143,7 +133,7 @@ def test_a_workspace_is_nobody_elses(folder: Path) -> None:
 def test_a_draft_says_what_of_a_table_it_cannot_use(folder: Path) -> None:
     (folder / "empty.csv").write_text("ts,x\n")
     done = run(folder, "plan", "draft", "empty.csv", "--time", "ts")
-    assert (done.returncode, "empty.csv has no rows; a plan is drafted from what was" in done.stderr) == (2, True)
+    assert (done.exit_code, "empty.csv has no rows; a plan is drafted from what was" in done.stderr) == (2, True)
     rows = "".join(f"2026-01-{1 + day % 28:02}T10:00:00Z,{day},v{day % 3},{day % 7}\n" for day in range(200))
     (folder / "history.csv").write_text("ts,weight,version,depth\n" + rows.replace(",v", ".5,v"))
     done = run(folder, "plan", "draft", "history.csv", "--time", "ts", "--drop", "wieght")
@@ -156,7 +146,7 @@ def test_a_draft_says_what_of_a_table_it_cannot_use(folder: Path) -> None:
     assert "rows of predictions have a column of that name: version." in done.stdout
     (folder / "one.csv").write_text("ts,x,late\n2026-01-01T10:00:00Z,1,0\n")
     done = run(folder, "plan", "draft", "one.csv", "--time", "ts", "--target", "late")
-    assert (done.returncode, done.stderr.lower().count("the history is too short"), ".." in done.stderr) == (
+    assert (done.exit_code, done.stderr.lower().count("the history is too short"), ".." in done.stderr) == (
         0,
         1,
         False,
@@ -168,9 +158,9 @@ def test_what_is_asked_for_wrongly_is_told_in_its_own_words(folder: Path) -> Non
     done = run(folder, "ledger", "show", "--since", "banana")
     assert "--since asks for a date or a moment, as 2026-05-01, or how long ago, as 7d; found 'banana'" in done.stderr
     done = run(folder, "ledger", "verify", "--head", "abc")
-    assert (done.returncode, "asks for a hash" in done.stderr) == (2, True)
+    assert (done.exit_code, "asks for a hash" in done.stderr) == (2, True)
     done = run(folder, "ledger", "verify", "--head", "0" * 64)
-    assert (done.returncode, done.stdout[:40]) == (1, "✗ This is not the ledger that was noted:")
+    assert (done.exit_code, done.stdout[:40]) == (1, "✗ This is not the ledger that was noted:")
     assert "a name by which people find it" in run(folder, "token", "create", " ").stderr
     assert "ends at once" in run(folder, "token", "create", "ci", "--lasts", "0d").stderr
 

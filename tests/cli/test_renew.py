@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.test_findings import run
+from tests.cli.commands import run
 from tests.renew.living import DESK, written
 
 from shelflife.loop import Loop
