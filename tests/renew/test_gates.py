@@ -11,6 +11,7 @@ import pytest
 from shelflife import plan
 from shelflife.models import Answers
 from shelflife.plan import Plan
+from shelflife.renew.evidence import interval
 from shelflife.renew.gates import LEVEL, Facts, Held, judge, together
 from shelflife.testing import plans
 
@@ -92,6 +93,70 @@ def test_few_rows_are_unknown_and_unknown_is_no_pass() -> None:
     assert {one.state for one in found} == {"unknown"}
     assert together(found) == "unknown"
     assert all(one.says for one in found)
+
+
+def flawless(rows: int, positives: int) -> Held:
+    """Rows of which both models know all, and of which few are of one class."""
+    truth = np.array(["b"] * positives + ["a"] * (rows - positives), dtype=object)
+    chances = np.column_stack([truth == "a", truth == "b"]) * 0.8 + 0.1
+    answers = Answers(truth.copy(), chances, ("a", "b"))
+    return Held(truth, answers, answers, np.full(rows, "a", dtype=object), {"channel": truth})
+
+
+@pytest.mark.parametrize(
+    ("gate", "few", "many"),
+    [
+        ({"metric": "accuracy", "at_least": 0.95}, (40, 20), (200, 100)),
+        ({"metric": "recall", "at_least": 0.9}, (200, 2), (200, 100)),
+        ({"metric": "recall", "not_worse_by": 0.02}, (200, 2), (2000, 1000)),
+        ({"fairness": "channel", "metric": "accuracy", "gap": 0.05}, (80, 40), (800, 400)),
+    ],
+)
+def test_that_no_mistake_was_seen_in_a_few_rows_is_no_proof(gate: Any, few: Any, many: Any) -> None:
+    asked = asking(gate)
+    assert [states(asked, [flawless(*rows)]) for rows in (few, many)] == [["unknown"], ["pass"]]
+
+
+def test_a_ranking_is_not_judged_by_a_few_rows_of_a_class_nor_without_a_mistake() -> None:
+    asked = asking({"metric": "roc_auc", "at_least": 0.7})
+    assert states(asked, [flawless(200, 3), flawless(200, 100)]) == ["unknown", "unknown"]
+
+
+def test_a_smaller_level_asks_for_more_than_all_draws_tell() -> None:
+    draws = np.random.default_rng(0).normal(size=1000)
+    low, high = zip(*(interval([draws], level, 500) for level in (0.05, 0.01, 1e-3, 1e-4, 1e-6)), strict=True)
+    assert sorted(set(low), reverse=True) == list(low)
+    assert sorted(set(high)) == list(high)
+    assert high[-1] > draws.max()
+
+
+def test_the_chances_of_rivals_are_shared_by_every_gate() -> None:
+    asked = asking({"flips": {"at_most": 0.5}}, "calibrated", {"metric": "accuracy", "at_least": 0.7})
+    widths = []
+    for rivals in (1, 4):
+        found = judge(asked, binary(np.random.default_rng(0), 400, 0.2, 0.2, rivals=rivals), Facts())
+        widths.append([one.evidence["high"] - one.evidence["low"] for one in found])
+    assert all(four > one for one, four in zip(*widths, strict=True))
+
+
+def test_a_segment_without_rows_and_a_group_of_a_few_are_unknown() -> None:
+    gates: list[Any] = [
+        {"metric": "accuracy", "not_worse_by": 0.5, "segment": "channel"},
+        {"fairness": "channel", "metric": "accuracy", "gap": 0.9},
+    ]
+    held = binary(np.random.default_rng(0), 600, 0.2, 0.2)
+    assert states(asking(*gates), [held]) == ["pass"]
+    assert states(asking(gates[0]), [held.where(slice(0, 0))]) == ["unknown"]
+    held.segments["channel"][:20] = "phone"
+    assert states(asking(gates[1]), [held]) == ["unknown"]
+
+
+def test_the_widest_gap_is_looked_for_among_all_groups() -> None:
+    draw = np.random.default_rng(0)
+    held = binary(draw, 4000, 0.05, 0.05)
+    held.segments["channel"][:40] = "phone"  # so few that it may be far from the others
+    asked = asking({"fairness": "channel", "metric": "accuracy", "gap": 0.05})
+    assert states(asked, [held]) == ["unknown"]
 
 
 def test_each_segment_has_its_verdict() -> None:

@@ -8,17 +8,13 @@ evidence in either direction: a point estimate is none.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from itertools import permutations
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
-from scipy.special import logsumexp
 
-from shelflife.detect.betting import bets
 from shelflife.models import Answers
 from shelflife.plan.spec import (
     LOSSES,
@@ -31,15 +27,11 @@ from shelflife.plan.spec import (
     Plan,
     SizeGate,
 )  # fmt: skip
-from shelflife.renew.measures import HARD, figure, losses, of_counts
-
-Floats = NDArray[np.float64]
-State = Literal["pass", "fail", "unknown"]
+from shelflife.renew.evidence import Floats, State, bet, drawn, interval, resampled, share, within
+from shelflife.renew.measures import HARD, figure, losses
 
 LEVEL = 0.05
 FEWEST = 30  # rows from which anything is said
-_RESAMPLES = 1_000
-_WIDEST = 0.99  # the share of differences within which losses without a bound are clipped
 
 
 @dataclass(frozen=True)
@@ -92,6 +84,11 @@ class Held:
     baseline: Any
     segments: Mapping[str, Any] = field(default_factory=dict)
     rivals: int = 1
+
+    @property
+    def level(self) -> float:
+        """The level of one verdict: whichever rival was chosen, it had as many chances to be lucky."""
+        return LEVEL / self.rivals
 
     def where(self, rows: Any) -> Held:
         """Some of the rows."""
@@ -179,13 +176,15 @@ def _of_metric(gate: MetricGate, held: Held) -> Iterator[Verdict]:
         yield Verdict(asked, "unknown", f"There is no column {gate.segment!r} among the held-out rows.")
         return
     found = sorted(set(values.tolist()), key=str)
+    if not found:
+        yield Verdict(asked, "unknown", "There is no row to tell by.")
     # Many values are many chances to be wrong; they share the level.
     for value in found:
-        yield from _limits(gate, f"{asked}, {gate.segment} = {value}", held.where(values == value), share=len(found))
+        yield from _limits(gate, f"{asked}, {gate.segment} = {value}", held.where(values == value), values=len(found))
 
 
-def _limits(gate: MetricGate, asked: str, held: Held, *, share: int = 1) -> Iterator[Verdict]:
-    level = LEVEL / (share * held.rivals)
+def _limits(gate: MetricGate, asked: str, held: Held, *, values: int = 1) -> Iterator[Verdict]:
+    level = held.level / values
     if gate.not_worse_by is not None:
         yield _not_worse(gate, asked, held, level)
     if gate.at_least is not None or gate.at_most is not None:
@@ -197,7 +196,7 @@ def _not_worse(gate: MetricGate, asked: str, held: Held, level: float) -> Verdic
     if held.champion is None:
         return Verdict(asked, "pass", "Nothing serves yet that it could be worse than.")
     if rows < FEWEST:
-        return Verdict(asked, "unknown", f"{rows} rows are too few to tell; {FEWEST} are the fewest.", {"rows": rows})
+        return _too_few(asked, rows)
     ours, theirs = figure(gate.metric, held.truth, held.challenger), figure(gate.metric, held.truth, held.champion)
     evidence: dict[str, Any] = {"rows": rows, "challenger": ours, "champion": theirs, "margin": gate.not_worse_by}
     if ours is None or theirs is None:
@@ -218,130 +217,54 @@ def _compared(metric: str, held: Held, margin: float, level: float) -> tuple[Sta
     assert held.champion is not None
     ours, theirs = losses(metric, held.truth, held.challenger), losses(metric, held.truth, held.champion)
     if ours is not None and theirs is not None:
-        return _bet(ours - theirs, margin, level)
-    low, high = _interval(_worse_by(metric, held), level, len(held.truth))
-    evidence = {"worse_by_low": low, "worse_by_high": high}
-    if math.isnan(low):
-        return "unknown", evidence
-    return ("pass" if high <= margin else "fail" if low > margin else "unknown"), evidence
+        return bet(ours - theirs, margin, level)
+    low, high = interval(_worse_by(metric, held), level, len(held.truth))
+    return within(low, high, most=margin), {"worse_by_low": low, "worse_by_high": high}
 
 
-def _worse_by(metric: str, held: Held) -> Floats:
+def _worse_by(metric: str, held: Held) -> list[Floats]:
     """How much worse the challenger is in each of many draws of the rows."""
-    assert held.champion is not None
+    champion = held.champion
+    assert champion is not None
     sign = 1.0 if metric in LOSSES else -1.0
     if metric in HARD:
-        ours, theirs = _drawn(metric, held.truth, [held.challenger.predictions, held.champion.predictions])
-        return np.asarray(theirs - ours)
+        said = [held.challenger.predictions, champion.predictions]
+        return [sign * (ours - theirs) for ours, theirs in drawn(metric, held.truth, said)]
 
-    def worse(rows: Any) -> float:
-        some = held.where(rows)
-        assert some.champion is not None
-        found = figure(metric, some.truth, some.challenger), figure(metric, some.truth, some.champion)
-        return math.nan if None in found else sign * (found[0] - found[1])  # type: ignore[operator]
+    def worse(rows: Any) -> float | None:
+        ours = figure(metric, held.truth[rows], _where(held.challenger, rows))
+        theirs = figure(metric, held.truth[rows], _where(champion, rows))
+        return None if ours is None or theirs is None else sign * (ours - theirs)
 
-    return _resampled(worse, len(held.truth))
-
-
-def _bet(worse: Floats, margin: float, level: float) -> tuple[State, dict[str, Any]]:
-    """A test by betting, in both directions, on how much worse each row is."""
-    widest = max(float(np.quantile(np.abs(worse), _WIDEST)), margin * 1.01, 1e-12)
-    scale = 1.0 if np.isin(worse, (-1.0, 0.0, 1.0)).all() and margin < 1 else widest
-    x = (np.clip(worse / scale, -1, 1) + 1) / 2
-    limit = min((margin / scale + 1) / 2, 1 - 1e-9)
-    # While it is worse by the margin at least, 1 - x has a mean of at most 1 - limit; that is bet against.
-    for_it, against = log_evidence(1 - x, 1 - limit), log_evidence(x, limit)
-    need = math.log(1 / level)
-    state: State = "pass" if for_it >= need else "fail" if against >= need else "unknown"
-    return state, {"log10_evidence": max(for_it, against) / math.log(10), "worse_by": float(worse.mean())}
-
-
-def log_evidence(values: Floats, limit: float) -> float:
-    """Logarithm of the e-value against a mean of at most `limit`, of values in [0, 1], mixed over bets.
-
-    Parameters
-    ----------
-    values
-        Shape (rows,).
-    limit
-        In (0, 1).
-
-    Examples
-    --------
-    >>> bool(log_evidence(np.full(200, 0.6), 0.5) > np.log(20))
-    True
-    >>> bool(log_evidence(np.full(200, 0.5), 0.5) > 0)
-    False
-    """
-    found, counts = np.unique(values, return_counts=True)
-    steps = counts @ np.log1p(np.outer(found - limit, bets(limit)))
-    return float(logsumexp(steps) - math.log(len(steps)))
+    return [resampled(worse, len(held.truth))]
 
 
 def _floor(gate: MetricGate, asked: str, held: Held, level: float) -> Verdict:
     rows = len(held.truth)
-    found = figure(gate.metric, held.truth, held.challenger) if rows >= FEWEST else None
-    evidence: dict[str, Any] = {"rows": rows, "challenger": found}
+    if rows < FEWEST:
+        return _too_few(asked, rows)
+    found = figure(gate.metric, held.truth, held.challenger)
     if found is None:
-        return Verdict(asked, "unknown", f"{rows} rows are too few to tell; {FEWEST} are the fewest.", evidence)
-
-    low, high = _interval(_figures(gate.metric, held), level, rows)
-    evidence |= {"low": low, "high": high, "level": level}
-    least, most = gate.at_least, gate.at_most
-    if math.isnan(low):
-        state: State = "unknown"
-    elif (least is not None and high < least) or (most is not None and low > most):
-        state = "fail"
-    elif (least is None or low >= least) and (most is None or high <= most):
-        state = "pass"
+        return Verdict(asked, "unknown", f"{gate.metric} cannot be computed of these rows.", {"rows": rows})
+    if gate.metric == "accuracy":
+        low, high = share(int((held.challenger.predictions == held.truth).sum()), rows, level)
     else:
-        state = "unknown"
+        low, high = interval(_figures(gate.metric, held), level, rows)
+    evidence = {"rows": rows, "challenger": found, "low": low, "high": high, "level": level}
+    state = within(low, high, least=gate.at_least, most=gate.at_most)
     said = f"{_figure(found)} on {rows:,} rows, between {_figure(low)} and {_figure(high)}"
     return Verdict(asked, state, f"{said}{'' if state != 'unknown' else ': too little to tell'}.", evidence)
 
 
-def _figures(metric: str, held: Held) -> Floats:
+def _figures(metric: str, held: Held, *, seed: int = 0) -> list[Floats]:
     """The challenger's figure in each of many draws of the rows."""
-    if metric in HARD and held.challenger.predictions.dtype.kind != "f":
-        return _drawn(metric, held.truth, [held.challenger.predictions])[0]
-
-    def of(rows: Any) -> float:
-        value = figure(metric, held.truth[rows], _where(held.challenger, rows))
-        return math.nan if value is None else value
-
-    return _resampled(of, len(held.truth))
-
-
-def _drawn(metric: str, truth: Any, said: Sequence[Any]) -> list[Floats]:
-    """A metric of what each of some models said, in many draws of the rows; drawn are the counts of what is alike."""
-    words = [column.astype(str) for column in (truth, *said)]
-    classes, places = np.unique(np.concatenate(words), return_inverse=True)
-    cells, counts = np.unique(places.reshape(len(words), -1), axis=1, return_counts=True)
-    drawn = np.random.default_rng(0).multinomial(len(truth), counts / len(truth), _RESAMPLES).astype(np.float64)
-    of_class = np.arange(len(classes))[:, None]
-    true = drawn @ (of_class == cells[0]).T
-    return [
-        of_counts(metric, drawn @ ((of_class == cells[0]) & (cells[0] == own)).T, true, drawn @ (of_class == own).T)
-        for own in cells[1:]
-    ]
-
-
-def _resampled(statistic: Callable[[Any], float], rows: int) -> Floats:
-    draw = np.random.default_rng(0)  # the same rows give the same verdict
-    every = np.arange(rows)
-    return np.array([statistic(draw.choice(every, rows)) for _ in range(_RESAMPLES)])
-
-
-def _interval(found: Floats, level: float, rows: int) -> tuple[float, float]:
-    """Between which a figure lies, each end with an error of at most `level`, from many draws of the rows."""
-    found = found[np.isfinite(found)]
-    if len(found) < _RESAMPLES // 2:
-        return math.nan, math.nan
-    # Percentiles of a bootstrap are a little narrow where rows are few; those of Student's t are as much wider.
-    wider = float(stats.t.ppf(1 - level, rows - 1) / stats.norm.ppf(1 - level))
-    middle = float(np.median(found))
-    low, high = np.quantile(found, [level, 1 - level])
-    return middle - (middle - low) * wider, middle + (high - middle) * wider
+    if metric in HARD:
+        return [one for (one,) in drawn(metric, held.truth, [held.challenger.predictions], seed=seed)]
+    found = resampled(
+        lambda rows: figure(metric, held.truth[rows], _where(held.challenger, rows)), len(held.truth), seed=seed
+    )  # fmt: skip
+    # What is the same in every draw (a ranking without a mistake) is a point, and tells nothing of what was not seen.
+    return [found if len(np.unique(found[np.isfinite(found)])) > 1 else found * np.nan]
 
 
 # ---- other gates -----------------------------------------------------------------------------------------------------
@@ -353,12 +276,10 @@ def _of_flips(gate: FlipsGate, held: Held) -> Verdict:
     if held.champion is None:
         return Verdict(asked, "pass", "Nothing serves yet whose answers could change.")
     if rows < FEWEST:
-        return Verdict(asked, "unknown", f"{rows} rows are too few to tell; {FEWEST} are the fewest.")
+        return _too_few(asked, rows)
     flipped = _differ(held.challenger.predictions, held.champion.predictions)
-    interval = stats.binomtest(int(flipped.sum()), rows).proportion_ci(1 - 2 * LEVEL, method="exact")
-    state: State = (
-        "pass" if interval.high <= gate.flips.at_most else "fail" if interval.low > gate.flips.at_most else "unknown"
-    )
+    low, high = share(int(flipped.sum()), rows, held.level)
+    state = within(low, high, most=gate.flips.at_most)
     # Where they fall: the value of an input of whose rows most are answered otherwise.
     most = [
         (float(flipped[values == value].mean()), f"{name} = {value}")
@@ -366,12 +287,12 @@ def _of_flips(gate: FlipsGate, held: Held) -> Verdict:
         for value in set(values.tolist())
         if int((values == value).sum()) >= FEWEST
     ]
-    share = float(flipped.mean())
-    says = f"{_percent(share)} of {rows:,} rows are answered otherwise"
+    mean = float(flipped.mean())
+    says = f"{_percent(mean)} of {rows:,} rows are answered otherwise"
     worst = max(most, default=None)
-    if worst is not None and worst[0] > share:
+    if worst is not None and worst[0] > mean:
         says += f", most where {worst[1]} ({_percent(worst[0])})"
-    return Verdict(asked, state, f"{says}.", {"rows": rows, "share": share, "low": interval.low, "high": interval.high})
+    return Verdict(asked, state, f"{says}.", {"rows": rows, "share": mean, "low": low, "high": high})
 
 
 def _differ(ours: Any, theirs: Any) -> Any:
@@ -383,30 +304,27 @@ def _differ(ours: Any, theirs: Any) -> Any:
 def _of_fairness(gate: FairnessGate, held: Held) -> Verdict:
     asked = f"{gate.metric} of the values of {gate.fairness} at most {gate.gap:g} apart"
     values = held.segments.get(gate.fairness)
-    found = {}
-    for value in sorted(set(values.tolist()), key=str) if values is not None else []:
-        some = held.where(values == value)
-        share = figure(gate.metric, some.truth, some.challenger)
-        if len(some.truth) >= FEWEST and share is not None:
-            found[value] = share
-    if len(found) < 2:
-        return Verdict(asked, "unknown", f"{gate.fairness!r} has no two values of {FEWEST} rows each.")
-    best, worst = max(found, key=found.__getitem__), min(found, key=found.__getitem__)
-
-    def gap(rows: Any) -> float:
-        assert values is not None
-        picked = values[rows]
-        ends = [
-            figure(gate.metric, held.truth[rows[picked == one]], _where(held.challenger, rows[picked == one]))
-            for one in (best, worst)
-        ]
-        return math.nan if None in ends else ends[0] - ends[1]  # type: ignore[operator]
-
-    low, high = _interval(_resampled(gap, len(held.truth)), LEVEL, len(held.truth))
-    state: State = "unknown" if math.isnan(low) else "pass" if high <= gate.gap else "fail" if low > gate.gap else (
-        "unknown")  # fmt: skip
-    says = f"{_figure(found[best])} where {best}, {_figure(found[worst])} where {worst}"
-    return Verdict(asked, state, f"{says}: {found[best] - found[worst]:.3g} apart.", {"low": low, "high": high})
+    parts = {} if values is None else {one: held.where(values == one) for one in sorted(set(values.tolist()), key=str)}
+    found = {one: figure(gate.metric, some.truth, some.challenger) for one, some in parts.items()}
+    few = [one for one, some in parts.items() if len(some.truth) < FEWEST or found[one] is None]
+    if len(parts) < 2 or few:
+        which = f"; {', '.join(map(str, few[:3]))} has not" if few else ""
+        says = f"{gate.fairness!r} is to have two values or more, {FEWEST} rows and a figure of each{which}."
+        return Verdict(asked, "unknown", says)
+    draws = {one: _figures(gate.metric, some, seed=place) for place, (one, some) in enumerate(parts.items())}
+    fewest = min(len(some.truth) for some in parts.values())
+    gaps = [
+        [ours - theirs for ours, theirs in zip(draws[one], draws[other], strict=True)]
+        for one, other in permutations(draws, 2)
+    ]
+    # All of them have to be near, and one that is not is enough: only the latter has many chances.
+    high = float(np.max([interval(gap, held.level, fewest)[1] for gap in gaps]))
+    low = float(np.max([interval(gap, held.level / len(gaps), fewest)[0] for gap in gaps]))
+    figures = {one: value for one, value in found.items() if value is not None}
+    best, worst = max(figures, key=figures.__getitem__), min(figures, key=figures.__getitem__)
+    says = f"{_figure(figures[best])} where {best}, {_figure(figures[worst])} where {worst}"
+    says = f"{says}: {figures[best] - figures[worst]:.3g} apart."
+    return Verdict(asked, within(low, high, most=gate.gap), says, {"low": low, "high": high})
 
 
 def _baseline(held: Held, facts: Facts) -> Verdict:
@@ -414,12 +332,12 @@ def _baseline(held: Held, facts: Facts) -> Verdict:
     asked = "beats_baseline"
     rows = len(held.truth)
     if rows < FEWEST:
-        return Verdict(asked, "unknown", f"{rows} rows are too few to tell.", {"rows": rows})
+        return _too_few(asked, rows)
     if held.challenger.predictions.dtype.kind == "f":
         worse = np.abs(held.challenger.predictions - held.truth) - np.abs(held.baseline - held.truth)
     else:
         worse = (held.challenger.predictions != held.truth) * 1.0 - (held.baseline != held.truth) * 1.0
-    state, evidence = _bet(worse, 0.0, LEVEL / held.rivals)
+    state, evidence = bet(worse, 0.0, held.level)
     ends = {"pass": "it is better", "fail": "it is worse", "unknown": "too little to tell"}
     says = f"Against always giving the usual answer, on {rows:,} rows: {ends[state]}."
     return Verdict(asked, state, says, {"rows": rows, **evidence})
@@ -433,7 +351,7 @@ def _calibrated(held: Held, facts: Facts) -> Verdict:
         return Verdict(asked, "unknown", "There are no probabilities, or too few rows.")
     right = held.challenger.predictions == held.truth
     promised = shares.max(axis=1)
-    low, high = stats.binomtest(int(right.sum()), len(right)).proportion_ci(1 - 2 * LEVEL, method="exact")
+    low, high = share(int(right.sum()), len(right), held.level)
     mean = float(promised.mean())
     off = max(mean - high, low - mean)  # at least so far
     far = max(mean - low, high - mean)  # at most so far
@@ -463,6 +381,10 @@ def _data_checks(held: Held, facts: Facts) -> Verdict:
 _WORDS: Mapping[Any, Callable[[Held, Facts], Verdict]] = {
     "beats_baseline": _baseline, "calibrated": _calibrated, "reproducible": _reproducible, "data_checks": _data_checks,
 }  # fmt: skip
+
+
+def _too_few(asked: str, rows: int) -> Verdict:
+    return Verdict(asked, "unknown", f"{rows} rows are too few to tell; {FEWEST} are the fewest.", {"rows": rows})
 
 
 def _at_most(asked: str, found: float | None, most: float, unit: str) -> Verdict:
