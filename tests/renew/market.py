@@ -61,7 +61,7 @@ PLAN: dict[str, Any] = {
     "renew": {
         "when": ["performance"], "challenger": {"every": "1w", "better_by": 0.02},
         "data": {"windows": ["4w", "13w", "26w", "all"], "validate": "1w"},
-        "gates": [{"metric": "accuracy", "not_worse_by": 0.02}, "beats_baseline", "data_checks"],
+        "gates": [{"metric": "accuracy", "not_worse_by": 0.0}, "beats_baseline", "data_checks"],
         "approve": {"by": "owner", "within": "3d"},
         "rollout": {"steps": [0.25, 1.0], "bake": {"time": "1d"}, "abort_if": {"error": {"worse_by": 0.05}}},
     },

@@ -1,4 +1,4 @@
-"""Evidence from rows: a test by betting, exact intervals of shares, and bootstraps of what is no mean of rows.
+"""Evidence from rows: tests of differences, exact intervals of shares, and bootstraps of what is no mean of rows.
 
 A verdict needs evidence in either direction: a point estimate is none. Levels hold for each single question; who asks
 several shares the level among them.
@@ -18,6 +18,7 @@ from scipy.special import logsumexp
 
 from shelflife.detect.betting import bets
 from shelflife.renew.measures import of_counts
+from shelflife.renew.paired import not_worse
 
 Floats = NDArray[np.float64]
 State = Literal["pass", "fail", "unknown"]
@@ -38,12 +39,24 @@ def within(low: float, high: float, *, least: float | None = None, most: float |
     return "pass" if inside and not math.isnan(low) else "unknown"
 
 
+def difference(worse: Floats, margin: float, level: float) -> tuple[State, dict[str, Any]]:
+    """Whether one is worse than another by more than a margin, from how much worse it is on each row.
+
+    Rows that are right or wrong are counted in pairs, which says more of few of them than a bet does.
+    """
+    if not np.isin(worse, (-1.0, 0.0, 1.0)).all() or margin >= 1:
+        return bet(worse, margin, level)
+    more, less, rows = int((worse > 0).sum()), int((worse < 0).sum()), len(worse)
+    passes, fails = not_worse(more, less, rows, margin), not_worse(less, more, rows, -margin)
+    state: State = "pass" if passes <= level else "fail" if fails <= level else "unknown"
+    return state, {"worse": more, "better": less, "p": min(passes, fails), "worse_by": float(worse.mean())}
+
+
 def bet(worse: Floats, margin: float, level: float) -> tuple[State, dict[str, Any]]:
     """A test by betting, in both directions, on how much worse each row is."""
     widest = max(float(np.quantile(np.abs(worse), _WIDEST)), margin * 1.01, 1e-12)
-    scale = 1.0 if np.isin(worse, (-1.0, 0.0, 1.0)).all() and margin < 1 else widest
-    x = (np.clip(worse / scale, -1, 1) + 1) / 2
-    limit = min((margin / scale + 1) / 2, 1 - 1e-9)
+    x = (np.clip(worse / widest, -1, 1) + 1) / 2
+    limit = min((margin / widest + 1) / 2, 1 - 1e-9)
     # While it is worse by the margin at least, 1 - x has a mean of at most 1 - limit; that is bet against.
     for_it, against = log_evidence(1 - x, 1 - limit), log_evidence(x, limit)
     need = math.log(1 / level)

@@ -1,9 +1,9 @@
 """What a challenger has to pass: each gate a verdict with its evidence, from rows alone.
 
 A verdict is *pass*, *fail* or *unknown*, and unknown never counts as pass. Whether one model is worse than another by
-more than a margin is asked of the same held-out rows: errors that are means of rows are tested by betting on their
-difference, so that the level holds for any number of rows; other measures by a bootstrap of rows. A verdict needs
-evidence in either direction: a point estimate is none.
+more than a margin is asked of the same held-out rows: right and wrong answers are counted in pairs by an exact test,
+other errors that are means of rows tested by betting on their difference, so that the level holds for any number of
+rows; other measures by a bootstrap of rows. A verdict needs evidence in either direction: a point estimate is none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shelflife.plan.spec import (
     Plan,
     SizeGate,
 )  # fmt: skip
-from shelflife.renew.evidence import Floats, State, bet, drawn, interval, resampled, share, within
+from shelflife.renew.evidence import Floats, State, difference, drawn, interval, resampled, share, within
 from shelflife.renew.measures import HARD, figure, losses
 
 LEVEL = 0.05
@@ -217,7 +217,7 @@ def _compared(metric: str, held: Held, margin: float, level: float) -> tuple[Sta
     assert held.champion is not None
     ours, theirs = losses(metric, held.truth, held.challenger), losses(metric, held.truth, held.champion)
     if ours is not None and theirs is not None:
-        return bet(ours - theirs, margin, level)
+        return difference(ours - theirs, margin, level)
     low, high = interval(_worse_by(metric, held), level, len(held.truth))
     return within(low, high, most=margin), {"worse_by_low": low, "worse_by_high": high}
 
@@ -337,7 +337,7 @@ def _baseline(held: Held, facts: Facts) -> Verdict:
         worse = np.abs(held.challenger.predictions - held.truth) - np.abs(held.baseline - held.truth)
     else:
         worse = (held.challenger.predictions != held.truth) * 1.0 - (held.baseline != held.truth) * 1.0
-    state, evidence = bet(worse, 0.0, held.level)
+    state, evidence = difference(worse, 0.0, held.level)
     ends = {"pass": "it is better", "fail": "it is worse", "unknown": "too little to tell"}
     says = f"Against always giving the usual answer, on {rows:,} rows: {ends[state]}."
     return Verdict(asked, state, says, {"rows": rows, **evidence})
