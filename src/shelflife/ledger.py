@@ -20,6 +20,7 @@ from shelflife.events import Event
 from shelflife.store.schema import heads, ledger
 
 _FIRST = "0" * 64
+_LAZILY = {"yield_per": 1000}  # of one query: a connection that had it could write nothing more to PostgreSQL
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def entries(
         query = query.where(ledger.c.at >= since)
     if kind is not None:
         query = query.where(ledger.c.kind == kind)
-    with closing(connection.execution_options(yield_per=1000).execute(query)) as rows:
+    with closing(connection.execute(query, execution_options=_LAZILY)) as rows:
         for row in rows:
             yield Entry(row.number, row.at, row.kind, row.system, row.by, json.loads(row.body), row.previous, row.hash)
 
@@ -112,9 +113,7 @@ def verify(connection: Connection, *, head: str | None = None) -> Verified:
     head
         A hash that was noted elsewhere at some time: that it is still in the ledger proves that all before it stands.
     """
-    with closing(
-        connection.execution_options(yield_per=1000).execute(select(ledger).order_by(ledger.c.number))
-    ) as rows:
+    with closing(connection.execute(select(ledger).order_by(ledger.c.number), execution_options=_LAZILY)) as rows:
         count, previous, met, broken = _followed(rows, head)
     if broken is not None:
         return broken

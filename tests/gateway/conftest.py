@@ -108,8 +108,9 @@ class Desk:
     def version(self, number: int, model: Any, *, digest: str | None = None) -> Path:
         """Register a version."""
         folder = self.folder / f"{self.name}-{number}"
-        own = type(model).__module__ == __name__
+        own = isinstance(model, Constant)
         if own:
+            cloudpickle.register_pickle_by_value(sys.modules[type(model).__module__])
             cloudpickle.register_pickle_by_value(sys.modules[__name__])
         with warnings.catch_warnings(action="ignore"):  # of what it thinks of pickles
             mlflow.sklearn.save_model(

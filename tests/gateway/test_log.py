@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from tests.gateway.conftest import NAME, Desk, Slow, answering, learned, ready, wait
+from tests.gateway.conftest import NAME, Constant, Desk, Slow, answering, learned, ready, wait
 
 from shelflife.observe.keep import check_fits
 from shelflife.observe.rows import from_json
@@ -100,6 +100,27 @@ def test_what_is_private_is_never_written(desk: Desk) -> None:
     assert np.float64(71.25).tobytes() not in written
     assert b"71.25" not in written
     assert hashlib.sha256(b"71.25").hexdigest()[:32].encode() in written
+
+
+class Scoring(Constant):
+    """A model whose scores are chances but for rounding, or none at all."""
+
+    def predict_proba(self, rows: Any) -> Any:
+        return np.array([[{20.0: 1 + 4e-16, 21.0: 3.0}.get(age, 0.75), 0.0] for age in rows["age"]])
+
+
+def test_an_answer_is_kept_whatever_its_score(desk: Desk) -> None:
+    desk.version(2, Scoring("sure"))
+    desk.route(2)
+    with answering(desk.system.settings) as url:
+        ready(url)
+        ages = {"rounded": 20.0, "strange": 21.0, "plain": 22.0}
+        rows = [{**ROW, "age": age} for age in ages.values()]
+        said = httpx.post(f"{url}/predict/{NAME}", json={"rows": rows, "ids": list(ages)}).json()["rows"]
+        assert [one["score"] for one in said] == [1 + 4e-16, 3.0, 0.75]
+    kept = desk.kept().set_index("id")["score"]
+    assert kept.loc[["rounded", "plain"]].to_dict() == {"rounded": 1.0, "plain": 0.75}
+    assert np.isnan(kept["strange"])
 
 
 def test_rows_of_before_stay_beside_those_of_a_gateway(desk: Desk) -> None:

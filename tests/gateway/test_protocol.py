@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from tests.gateway.conftest import NAME, Constant, Desk, answering, ready
+from tests.gateway.conftest import NAME, Constant, Desk, answering, ready, wait
 from tritonclient.utils import InferenceServerException
 
 from shelflife import plan
@@ -161,6 +161,18 @@ def test_what_is_wrong_with_a_tensor_is_named(gateway: str, given: Any, wanted: 
     found = httpx.post(f"{gateway}/v2/models/{NAME}/infer", json={"inputs": given})
     assert found.status_code == 400
     assert found.json()["error"].startswith(wanted)
+
+
+@pytest.mark.parametrize("given", [{}, {"id": ""}, {"id": None}])
+def test_ids_that_were_made_up_are_told(gateway: str, desk: Desk, given: dict[str, Any]) -> None:
+    def names(rows: int) -> Any:
+        texts = tensor("channel", "BYTES", [rows], data=["mail"] * rows)
+        numbers = [tensor(name, shape=[rows], data=[1] * rows) for name in ("age", "weight")]
+        found = httpx.post(f"{gateway}/v2/models/{NAME}/infer", json={**given, "inputs": [texts, *numbers]})
+        return found.json()["parameters"]["ids"]
+
+    told = [names(1), *json.loads(names(2))]
+    wait(lambda: set(desk.kept().get("id", [])) == set(told))
 
 
 def test_an_output_that_there_is_not_is_named(gateway: str) -> None:

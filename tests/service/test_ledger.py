@@ -46,6 +46,15 @@ def test_a_whole_ledger_is_whole_beside_a_writer(system: System) -> None:
     assert system.ledger.verify().events == before + 1
 
 
+def test_who_reads_it_writes_to_it_in_the_same_transaction(system: System) -> None:
+    with system.database.writing() as connection:
+        for _ in range(2):
+            assert not any(one.kind == "token.made" for one in ledger.entries(connection))
+            assert ledger.verify(connection).whole
+            ledger.append(connection, TokenRevoked("t"), at=system.clock.now(), by="lead")
+    assert system.ledger.verify().events == 4
+
+
 def test_processes_that_begin_at_once_make_one_workspace(settings: Settings, clock: ManualClock) -> None:
     at_once = threading.Barrier(4)
 

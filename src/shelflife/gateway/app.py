@@ -295,7 +295,7 @@ class Gateway:
         if said.id is not None:
             head["id"] = said.id
         head["parameters"] = {"route": found.route, "revision": found.revision}
-        if said.id is None and names.get("ids") is None:
+        if not said.id and names.get("ids") is None:
             head["parameters"]["ids"] = orjson.dumps(asked.ids).decode() if len(asked.ids) > 1 else asked.ids[0]
         told, json = tensors.written(head, _outputs(found, loaded), said)
         if json is None:

@@ -30,6 +30,7 @@ from shelflife.store.log import OVER, adopted, records
 from shelflife.store.tables import Tables
 
 _EVERY = 2.0  # seconds
+_ROUNDING = 1e-6  # by which a chance may be above one where it was added up
 _log = logging.getLogger("shelflife.observe")
 
 
@@ -112,9 +113,10 @@ def _read(said: Mapping[str, Any], shape: Shape, segment: Path, now: datetime) -
     columns["time"] = columns["time"].cast(MOMENT)
     columns["id"] = pa.array(said["id"])
     columns["version"] = pa.array([said["version"]] * len(said["id"]))
-    for name in ("prediction", "score"):
-        if name in said:
-            columns[name] = pa.array(said[name])
+    if "prediction" in said:
+        columns["prediction"] = pa.array(said["prediction"])
+    if "score" in said:
+        columns["score"] = pa.array(_bounded(said["score"], shape, said["version"]))
     if "error" in said:
         columns["error"] = pa.array([said["error"]] * len(said["id"]))
     if said["inputs"]:
@@ -127,3 +129,28 @@ def _read(said: Mapping[str, Any], shape: Shape, segment: Path, now: datetime) -
         place, why = next(iter(read.rejected.items()))
         _log.warning("%s rows in %s cannot be kept; row %s: %s", len(read.rejected), segment.name, place, why)
     return read.table
+
+
+def _bounded(scores: list[Any], shape: Shape, version: str) -> list[Any]:
+    """Scores as they may be kept: an answer that was given is kept, also where its model's score is no chance."""
+    if "score" not in shape.between:
+        return scores
+    least, most = shape.between["score"]
+    strange = 0
+
+    def one(score: Any) -> Any:
+        nonlocal strange
+        if isinstance(score, dict):
+            return {name: one(part) for name, part in score.items()}
+        if score is None or least <= score <= most:
+            return score
+        near = min(max(score, least), most)
+        if abs(score - near) <= _ROUNDING:
+            return near
+        strange += 1
+        return None
+
+    found = [one(score) for score in scores]
+    if strange:
+        _log.warning("%s scores of version %s are no probabilities, and are left out", strange, version)
+    return found
