@@ -90,9 +90,11 @@ class Desk:
         """Let days go by."""
         for _ in range(days):
             rows = self.rows()
-            said = self.answered(rows)
+            said, shadows = self.answered(rows), self.beside(rows)
             self.clock.advance(DAY)
             self._keep("predictions", said.drop_columns(["outcome"]))
+            if shadows is not None:
+                self._keep("shadows", shadows)
             for table in self._late:
                 self._keep("outcomes", table)
             self._late = [rows.select(["id", "outcome"])]
@@ -123,6 +125,21 @@ class Desk:
         made = rows.append_column("prediction", pa.array(said, pa.string())).append_column("score", pa.array(chances))
         made = made.append_column("version", pa.array(list(map(str, versions))))
         return made.append_column("route", pa.array(routes)).append_column("latency", pa.array([5.0] * len(rows)))
+
+    def beside(self, rows: pa.Table) -> pa.Table | None:
+        """What the shadow says of the same questions, unheard, as a gateway logs it."""
+        with self.system.database.reading() as connection:
+            routed = current(connection).get(DESK)
+        if routed is None or routed.shadow is None:
+            return None
+        shadow = self.model(routed.shadow)
+        answers = shadow.answer(models.of_table(rows, shadow.kinds))
+        every = {"version": str(routed.shadow), "route": "shadow", "revision": float(routed.revision), "latency": 5.0}
+        return pa.table({
+            "id": rows["id"], "time": rows["time"], "prediction": pa.array(answers.predictions.tolist()),
+            "score": pa.array(models.scored(self.plan, answers)),
+            **{name: pa.array([value] * len(rows)) for name, value in every.items()},
+        })  # fmt: skip
 
     def model(self, version: int) -> models.Model:
         """A version, loaded."""

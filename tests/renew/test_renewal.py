@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.renew.living import DESK, Desk, written
+from tests.renew.living import DESK, Desk
 
 from shelflife.errors import BadInput
 from shelflife.renew import registry
 from shelflife.rights import Denied
 from shelflife.routes import current
-from shelflife.system import System
 from shelflife.testing.clock import ManualClock
-from shelflife.workspace import Settings
-
-
-@pytest.fixture
-def desk(settings: Settings, clock: ManualClock) -> Iterator[Callable[..., Desk]]:
-    """A desk by a plan; closed at the end."""
-    opened: list[System] = []
-
-    def make(turns: int = 10**9, **given: Any) -> Desk:
-        system = System(settings, clock)
-        opened.append(system)
-        system.apply(written(**given), by="lead", because="first")
-        return Desk(system, clock, turns=turns)
-
-    yield make
-    for system in opened:
-        assert system.ledger.verify().broken is None
-        system.close()
 
 
 def champion(desk: Desk) -> int | None:
