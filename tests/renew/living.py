@@ -61,6 +61,8 @@ class Desk:
     def __init__(self, system: System, clock: ManualClock, *, turns: int = 10**9) -> None:
         self.system, self.clock, self.turns = system, clock, turns
         self.day = 0
+        self.noise = 0.2  # of what decides beside the age
+        self.billing: float | None = None  # the share of this outcome, where it is another one than it would be
         self.wrong: list[float] = []
         self._models: dict[int, models.Model] = {}
         self._late: list[tuple[pa.Table, Any]] = []
@@ -68,9 +70,14 @@ class Desk:
     def rows(self) -> pa.Table:
         """The questions of a day."""
         draw = np.random.default_rng(self.day)
-        age = draw.normal(size=ROWS)
+        many = ROWS if self.billing is None else 20 * ROWS
+        age = draw.normal(size=many)
         limit = 0.0 if self.day < self.turns else 1.0
-        outcome = np.where(age + draw.normal(scale=0.2, size=ROWS) > limit, "billing", "card")
+        outcome = np.where(age + draw.normal(scale=self.noise, size=many) > limit, "billing", "card")
+        if self.billing is not None:  # rows of each are what they were
+            of = np.where(draw.random(ROWS) < self.billing, "billing", "card")
+            places = [draw.choice(np.flatnonzero(outcome == one)) for one in of]
+            age, outcome = age[places], of
         start = np.datetime64(self.clock.now().replace(tzinfo=None), "us")
         times = start + np.arange(ROWS) * np.timedelta64(86_400_000_000 // ROWS, "us")
         return pa.table({
