@@ -76,7 +76,8 @@ def train(going: Going) -> Outcome:
     if len(rows) < FEWEST:
         return Outcome(f"{len(rows):,} rows are too few to train on", {"window": going.step.window, "rows": len(rows)})
     made = training.train(job(going, rows, _place(going.step.window)))
-    evidence = {"window": going.step.window, "rows": len(rows), "folder": str(made.artifact), "record": made.record}
+    folder = made.artifact.relative_to(_home(going)).as_posix()
+    evidence = {"window": going.step.window, "rows": len(rows), "folder": folder, "record": made.record}
     seconds = made.record.get("seconds")
     took = f" in {seconds:.1f} s" if isinstance(seconds, int | float) else ""
     return Outcome(f"trained on {len(rows):,} rows{took}", evidence)
@@ -206,7 +207,7 @@ def _registered(going: Going, made: dict[str, Any], chosen: dict[str, Any]) -> r
     }  # fmt: skip
     because = "; ".join(one.says for one in going.renewal.reasons)
     return registry.register(
-        rooms.database, rooms.settings, plan, going.renewal.plan, artifact=Path(made["folder"]),
+        rooms.database, rooms.settings, plan, going.renewal.plan, artifact=_home(going) / made["folder"],
         key=going.renewal.name, snapshot=going.before["snapshot"]["snapshot"], record=record, by=going.renewal.by,
         because=because, now=going.now,
     )  # fmt: skip
@@ -242,8 +243,8 @@ def columns(going: Going, name: str) -> Any:
 
 
 def asked(going: Going, folder: str) -> Answers:
-    """What a trained model says of the rows kept apart."""
-    path = Path(folder)
+    """What a trained model, at its place in the workspace, says of the rows kept apart."""
+    path = _home(going) / folder
     model = models.load(path, going.written.plan, expected=models.digest(path))
     _, apart = going.parts
     return model.answer(models.of_table(apart, model.kinds))
@@ -305,6 +306,10 @@ def _between(rows: pa.Table, start: datetime, end: datetime) -> pa.Table:
 def _apart(plan: Plan) -> timedelta:
     renew = plan.renew
     return renew.data.validate_ if renew is not None and renew.data is not None else _APART
+
+
+def _home(going: Going) -> Path:
+    return going.rooms.settings.home.absolute()
 
 
 def _place(window: str) -> str:
