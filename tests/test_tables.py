@@ -136,6 +136,20 @@ def test_an_offset_is_kept_as_an_instant(sorting: Sorting) -> None:
     assert found.moment(found.open()[tables.TIME][0].as_py()) == dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
+@pytest.mark.parametrize("door", ["parquet", "ipc file"])
+def test_times_with_a_zone_that_are_finer_than_microseconds_are_instants(
+    door: str, sorting: Sorting, tmp_path: Path
+) -> None:
+    # What pandas and polars write of times in UTC.
+    times = pa.array(["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", None]).cast(pa.timestamp("ns", tz="UTC"))
+    path = _sources(pa.table({"ts": times, "y": [1, 2, 3], "made": times}), tmp_path)[door]
+    found = sorting(path)
+    assert found.untimed == 1
+    assert found.open()["y"].to_pylist() == [1, 2]
+    assert found.zoned
+    assert found.moment(found.open()[tables.TIME][1].as_py()) == dt.datetime(2026, 1, 1, 0, 0, 1, tzinfo=dt.UTC)
+
+
 def _csv(folder: Path, text: str | bytes, name: str = "t.csv") -> Path:
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)

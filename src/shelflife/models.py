@@ -200,18 +200,21 @@ def digest(folder: Path) -> str:
     return found.hexdigest()
 
 
-def local(source: str, cache: Path, expected: str) -> Path:
+def local(source: str, artifacts: Path, expected: str) -> Path:
     """Where an artifact lies on this machine; one that lies elsewhere is fetched, once.
 
     Parameters
     ----------
     source
-        A folder, or an address that MLflow knows: ``s3://…``, ``models:/name/3``, ``runs:/…``.
-    cache
-        The folder of those that were fetched, each by its digest.
+        Its place in `artifacts`, a folder, or an address that MLflow knows: ``s3://…``, ``models:/name/3``.
+    artifacts
+        The workspace's folder of artifacts. One that lay in that of a workspace which was moved since lies here.
     """
     if "://" not in source and ":/" not in source:
-        return Path(source)
+        there = artifacts / source
+        moved = artifacts.joinpath(*there.parts[-2:])
+        return moved if moved.is_dir() and not there.is_dir() else there
+    cache = artifacts / "fetched"
     there = cache / expected
     if there.is_dir():
         return there

@@ -131,6 +131,15 @@ class Renewing:
         """What a renewal would do."""
         return steps(self._system.plan(system).plan)
 
+    def causes(self, system: str) -> tuple[str, ...]:
+        """What is known of why it got worse, before rows are looked at."""
+        from shelflife.renew.tending import known_of
+        from shelflife.renew.triggers import causes
+
+        plan = self._system.plan(system).plan
+        with self._system.database.reading() as connection:
+            return causes(plan, known_of(connection, plan))
+
     def planned(self, number: int) -> list[Step]:
         """What a renewal does."""
         found, _ = self.renewal(number)

@@ -104,5 +104,5 @@ class Settings(BaseSettings):
 
     @property
     def artifacts_folder(self) -> Path:
-        """The folder of artifacts that were fetched from elsewhere."""
-        return self.home / "artifacts"
+        """The folder of artifacts: of each system its own, and ``fetched`` from elsewhere."""
+        return self.home.absolute() / "artifacts"

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 from tests.cli.commands import run
 from tests.renew.living import DESK, written
 
 from shelflife.loop import Loop
 from shelflife.renew import approval
+from shelflife.store.schema import findings
 from shelflife.system import System
 from shelflife.workspace import Settings
 
@@ -51,6 +53,20 @@ def test_explained_and_nothing_is_done(folder: Path, system: System) -> None:
     ]  # fmt: skip
     assert lines[0] == " 1. snapshot: fix the predictions whose outcome is due and known; keep the newest 4d apart"
     assert run(folder, "renewals").stdout == "Nothing was renewed yet.\n"
+
+
+def test_what_speaks_against_it_is_explained(folder: Path, system: System) -> None:
+    with system.database.writing() as connection:
+        now = system.clock.now()
+        connection.execute(
+            insert(findings).values(
+                system=DESK, code="SL601", key="feed tickets", severity="page", kind="freshness", state="open",
+                opened=now, seen=now, says="No rows since Monday", promised="2h", plan=1, estimated=False, evidence={},
+                recent=[],
+            )
+        )  # fmt: skip
+    lines = run(folder, "renew", DESK, "--explain").stdout.splitlines()
+    assert lines[-1] == "! A renewal would not help before the feed is repaired (finding 1: No rows since Monday)."
 
 
 def test_started_listed_and_shown(folder: Path) -> None:

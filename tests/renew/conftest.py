@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.renew import living
 
 from shelflife import plan
 from shelflife.observe.keep import keep
@@ -121,3 +122,20 @@ def register(system: System, models_of: Callable[[int], Path]) -> Callable[..., 
         return registry.register(system.database, system.settings, written.plan, 1, **values)
 
     return make
+
+
+@pytest.fixture
+def desk(settings: Settings, clock: ManualClock) -> Iterator[Callable[..., living.Desk]]:
+    """A desk by a plan; closed at the end."""
+    opened: list[System] = []
+
+    def make(turns: int = 10**9, **given: Any) -> living.Desk:
+        system = System(settings, clock)
+        opened.append(system)
+        system.apply(living.written(**given), by="lead", because="first")
+        return living.Desk(system, clock, turns=turns)
+
+    yield make
+    for system in opened:
+        assert system.ledger.verify().broken is None
+        system.close()

@@ -61,6 +61,8 @@ class Desk:
     def __init__(self, system: System, clock: ManualClock, *, turns: int = 10**9) -> None:
         self.system, self.clock, self.turns = system, clock, turns
         self.day = 0
+        self.noise = 0.2  # of what decides beside the age
+        self.billing: float | None = None  # the share of this outcome, where it is another one than it would be
         self.wrong: list[float] = []
         self._models: dict[int, models.Model] = {}
         self._late: list[tuple[pa.Table, Any]] = []
@@ -68,9 +70,14 @@ class Desk:
     def rows(self) -> pa.Table:
         """The questions of a day."""
         draw = np.random.default_rng(self.day)
-        age = draw.normal(size=ROWS)
+        many = ROWS if self.billing is None else 20 * ROWS
+        age = draw.normal(size=many)
         limit = 0.0 if self.day < self.turns else 1.0
-        outcome = np.where(age + draw.normal(scale=0.2, size=ROWS) > limit, "billing", "card")
+        outcome = np.where(age + draw.normal(scale=self.noise, size=many) > limit, "billing", "card")
+        if self.billing is not None:  # rows of each are what they were
+            of = np.where(draw.random(ROWS) < self.billing, "billing", "card")
+            places = [draw.choice(np.flatnonzero(outcome == one)) for one in of]
+            age, outcome = age[places], of
         start = np.datetime64(self.clock.now().replace(tzinfo=None), "us")
         times = start + np.arange(ROWS) * np.timedelta64(86_400_000_000 // ROWS, "us")
         return pa.table({
@@ -90,9 +97,11 @@ class Desk:
         """Let days go by."""
         for _ in range(days):
             rows = self.rows()
-            said = self.answered(rows)
+            said, shadows = self.answered(rows), self.beside(rows)
             self.clock.advance(DAY)
             self._keep("predictions", said.drop_columns(["outcome"]))
+            if shadows is not None:
+                self._keep("shadows", shadows)
             for table in self._late:
                 self._keep("outcomes", table)
             self._late = [rows.select(["id", "outcome"])]
@@ -123,6 +132,21 @@ class Desk:
         made = rows.append_column("prediction", pa.array(said, pa.string())).append_column("score", pa.array(chances))
         made = made.append_column("version", pa.array(list(map(str, versions))))
         return made.append_column("route", pa.array(routes)).append_column("latency", pa.array([5.0] * len(rows)))
+
+    def beside(self, rows: pa.Table) -> pa.Table | None:
+        """What the shadow says of the same questions, unheard, as a gateway logs it."""
+        with self.system.database.reading() as connection:
+            routed = current(connection).get(DESK)
+        if routed is None or routed.shadow is None:
+            return None
+        shadow = self.model(routed.shadow)
+        answers = shadow.answer(models.of_table(rows, shadow.kinds))
+        every = {"version": str(routed.shadow), "route": "shadow", "revision": float(routed.revision), "latency": 5.0}
+        return pa.table({
+            "id": rows["id"], "time": rows["time"], "prediction": pa.array(answers.predictions.tolist()),
+            "score": pa.array(models.scored(self.plan, answers)),
+            **{name: pa.array([value] * len(rows)) for name, value in every.items()},
+        })  # fmt: skip
 
     def model(self, version: int) -> models.Model:
         """A version, loaded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from tests.renew.conftest import DESK
 
 from shelflife import models
@@ -17,6 +19,7 @@ from shelflife.errors import BadInput
 from shelflife.models import Tampered
 from shelflife.renew import registry
 from shelflife.renew.mlflows import Registry
+from shelflife.store.schema import versions
 
 PROGRAM = Path(__file__).with_name("registering.py")
 DAY = timedelta(days=1)
@@ -44,6 +47,27 @@ def test_the_artifact_is_kept_as_it_was(system, register, models_of):
     kept = registry.artifact(system.settings, made)
     assert kept.is_relative_to(system.settings.home.absolute())
     assert models.digest(kept) == made.digest == models.digest(models_of(1))
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["now", "before places were kept by the workspace"])
+def test_a_workspace_that_was_moved_or_copied_has_its_versions(system, register, tmp_path, monkeypatch, before):
+    made = register(1)
+    assert Path(made.source).is_absolute() == (system.settings.database is not None)
+    if before:
+        source = str(registry.artifact(system.settings, made))
+        with system.database.writing() as connection:
+            connection.execute(update(versions).values(source=source))
+            made = registry.one(connection, DESK, 1)
+        assert registry.artifact(system.settings, made) == Path(source)
+    shutil.copytree(system.settings.home, tmp_path / "copied")
+    home = Path(shutil.move(system.settings.home, tmp_path / "moved"))
+    for folder in (home, tmp_path / "copied"):
+        settings = system.settings.model_copy(update={"home": folder})
+        there = registry.artifact(settings, made)
+        assert there == folder / "artifacts" / DESK / made.digest[:32]
+        assert models.digest(there) == made.digest
+    monkeypatch.chdir(tmp_path)
+    assert registry.artifact(system.settings.model_copy(update={"home": Path("moved")}), made).is_absolute()
 
 
 @pytest.mark.parametrize(

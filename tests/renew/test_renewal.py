@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from tests.renew.living import DESK, Desk, written
 
 from shelflife.errors import BadInput
-from shelflife.renew import registry
+from shelflife.renew import registry, run, tending
 from shelflife.rights import Denied
 from shelflife.routes import current
 from shelflife.system import System
 from shelflife.testing.clock import ManualClock
 from shelflife.workspace import Settings
-
-
-@pytest.fixture
-def desk(settings: Settings, clock: ManualClock) -> Iterator[Callable[..., Desk]]:
-    """A desk by a plan; closed at the end."""
-    opened: list[System] = []
-
-    def make(turns: int = 10**9, **given: Any) -> Desk:
-        system = System(settings, clock)
-        opened.append(system)
-        system.apply(written(**given), by="lead", because="first")
-        return Desk(system, clock, turns=turns)
-
-    yield make
-    for system in opened:
-        assert system.ledger.verify().broken is None
-        system.close()
 
 
 def champion(desk: Desk) -> int | None:
@@ -224,3 +210,36 @@ def test_what_is_explained_is_what_is_done(desk: Callable[..., Desk]) -> None:
     assert [one.name for one in done] == said
     assert said[:4] == ["snapshot", "check", "train 8d", "train all"]
     assert said[4:] == ["choose", "gates", "approve", "canary 30 %", "promote", "bake", "close"]
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("asked", [True, False], ids=["asked", "trained"])
+def test_a_workspace_that_is_moved_goes_on_with_its_renewal(
+    settings: Settings, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:  # fmt: skip
+    here = Desk(System(settings, clock), clock)
+    here.system.apply(written(), by="lead", because="first")
+    here.live(12, tend=False)
+    here.system.renewing.start(DESK, because="the first", by="analyst")
+    with monkeypatch.context() as patched:
+        if not asked:  # the database goes away before one is chosen
+            patched.setitem(tending._HANDLERS, "choose", _away)
+        here.tend()
+    _, done = here.system.renewing.renewal(1)
+    assert ("choose" in [one.name for one in done]) == asked
+    here.system.close()
+    home = shutil.move(settings.home, tmp_path / "elsewhere")
+    moved = Desk(System(Settings(home=home), clock), clock)
+    moved.day = here.day
+    moved.tend()
+    assert moved.newest.says == "Waits for owner to approve version 1"
+    moved.system.renewing.decide(1, approve=True, person="lead", reason="")
+    moved.tend()
+    moved.live(2)
+    assert moved.newest.state == "promoted"
+    assert champion(moved) == 1
+    moved.system.close()
+
+
+def _away(going: run.Going) -> run.Outcome:
+    raise OperationalError("", {}, Exception("the database is away"))

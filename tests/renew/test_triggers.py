@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.renew.living import written
 
-from shelflife.renew.triggers import Due, Known, due
+from shelflife.renew.triggers import Due, Known, causes, due
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -120,3 +120,14 @@ def test_outcomes_are_counted() -> None:
 def test_a_plan_that_does_not_renew_is_never_due() -> None:
     plan = written().plan
     assert due(plan.model_copy(update={"renew": None}), replace(NOTHING, outcomes=9), NOW) == Due()
+
+
+def test_why_it_got_worse_is_said_from_findings() -> None:
+    found = [Found(3, "drift"), Found(4, "relation", "Wrong more often than scores say"), Found(5, "freshness", "late")]
+    known = replace(NOTHING, findings=found)
+    assert causes(written(when=["drift"]).plan, known) == (
+        "A renewal would not help before the feed is repaired (finding 5: late)",
+        "The relation has changed (finding 4: Wrong more often than scores say): what was before teaches the wrong"
+        " thing, and rows since then the right one",
+    )
+    assert causes(written(when=["quality"]).plan, replace(known, findings=found[2:])) == ()

@@ -38,6 +38,8 @@ def renew(
         if explain:
             for place, step in enumerate(workspace.renewing.explain(system), 1):
                 typer.echo(f"{place:>2}. {step.name}: {step.says}")
+            for cause in workspace.renewing.causes(system):
+                typer.echo(f"! {cause}.")
             return
         made = workspace.renewing.start(system, because=because, by=somebody(by))
     typer.echo(f"✓ Renewal {made.number} of {system}. `shelflife up` carries it on; shelflife renewals show"

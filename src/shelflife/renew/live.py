@@ -36,7 +36,7 @@ class Live:
     Attributes
     ----------
     rows, others
-        How many requests it answered, and the champion beside it.
+        How many requests it answered, and how many the other one did, heard or not.
     crashed
         How many it could not answer.
     errors
@@ -146,6 +146,7 @@ def seen(tables: Tables, plan: Plan, *, version: int, beside: int, since: dateti
     true = tables.dataset(plan.system, "outcomes")
     told = tables.dataset(plan.system, "feedback")
     ours, theirs = str(version), str(beside)
+    unheard = _beside(tables, plan, theirs, since, since_then.schema)
     names = since_then["version"].to_pylist()
     latencies = np.array(
         [one for one, name in zip(since_then["latency"].to_pylist(), names, strict=True)
@@ -157,7 +158,7 @@ def seen(tables: Tables, plan: Plan, *, version: int, beside: int, since: dateti
         errors, overrides, known = np.empty(0), np.empty(0), 0
         if true is not None:
             connection.register("truth", true)
-            connection.register("beside", _beside(tables, plan, theirs, since, since_then.schema))
+            connection.register("beside", unheard)
             found = connection.execute(_OUTCOMES, {"ours": ours, "theirs": theirs}).fetchall()
             known = sum(own for own, _, _ in found)
             errors = differences(_losses(found, plan))
@@ -166,8 +167,8 @@ def seen(tables: Tables, plan: Plan, *, version: int, beside: int, since: dateti
             found = connection.execute(_OVERRIDES, {"ours": ours, "theirs": theirs}).fetchall()
             overrides = differences([(own, float(said)) for own, said in found])
     return Live(
-        names.count(ours), names.count(theirs), _crashed(tables, plan, ours, since), errors, overrides, latencies,
-        known,
+        names.count(ours), names.count(theirs) + len(unheard), _crashed(tables, plan, ours, since), errors, overrides,
+        latencies, known,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import Counter
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ from shelflife.models import Answers
 from shelflife.plan import Plan
 from shelflife.plan.spec import LOSSES
 from shelflife.renew import registry, training
+from shelflife.renew.causes import Prior, prior_shift
 from shelflife.renew.gates import FEWEST, Held
 from shelflife.renew.measures import figure, of_table
 from shelflife.renew.run import BY, Going, Outcome
 
 _APART = timedelta(weeks=2)
 _SEED = 0
+_TOLERANCE = 0.05  # of drift, unless the plan says
 _MOST_NULLS = 0.5  # missing values of an input from which on it teaches nothing that one should rely on
 
 
@@ -73,7 +76,8 @@ def train(going: Going) -> Outcome:
     if len(rows) < FEWEST:
         return Outcome(f"{len(rows):,} rows are too few to train on", {"window": going.step.window, "rows": len(rows)})
     made = training.train(job(going, rows, _place(going.step.window)))
-    evidence = {"window": going.step.window, "rows": len(rows), "folder": str(made.artifact), "record": made.record}
+    folder = made.artifact.relative_to(_home(going)).as_posix()
+    evidence = {"window": going.step.window, "rows": len(rows), "folder": folder, "record": made.record}
     seconds = made.record.get("seconds")
     took = f" in {seconds:.1f} s" if isinstance(seconds, int | float) else ""
     return Outcome(f"trained on {len(rows):,} rows{took}", evidence)
@@ -100,6 +104,7 @@ def choose(going: Going) -> Outcome:
     metric = deciding(plan)
     found = {}
     trained = [one for name, one in going.before.items() if name.startswith("train ") and "folder" in one]
+    by_window = {one["window"]: one for one in trained}
     for one in trained:
         value = figure(metric, truth(going), asked(going, one["folder"]))
         if value is not None:
@@ -109,8 +114,10 @@ def choose(going: Going) -> Outcome:
     sign = -1.0 if metric in LOSSES else 1.0
     best = max(found, key=lambda window: sign * found[window])
     evidence: dict[str, Any] = {"metric": metric, "windows": found, "window": best, "rivals": len(found)}
-    champion = champion_answers(going)
+    champion, shift = champion_answers(going), None
     if champion is not None:
+        shift = _shift(going, metric, champion, asked(going, by_window[best]["folder"]))
+        evidence |= {} if shift is None else {"shift": asdict(shift)}
         theirs = figure(metric, truth(going), champion)
         evidence["champion"] = theirs
         better = renew.challenger.better_by if renew.challenger is not None else 0.0
@@ -120,10 +127,10 @@ def choose(going: Going) -> Outcome:
         short = _worth(going, gain)
         if gain < better or gain <= 0 or short is not None:
             why = short or f"the champion stays, which is no more than {better:g} behind"
-            return Outcome(f"{says}: {why}", evidence, ends="kept")
+            return Outcome(f"{says}: {why}{_cause(shift)}", evidence, ends="kept")
     else:
         says = f"{metric} {found[best]:.4g} with {best}; nothing serves yet"
-    version = _registered(going, next(one for one in trained if one["window"] == best), evidence)
+    version = _registered(going, by_window[best], evidence)
     evidence |= {"version": version.number, "digest": version.digest}
 
     def write(connection: Any) -> None:
@@ -132,7 +139,42 @@ def choose(going: Going) -> Outcome:
             now=going.now,
         )  # fmt: skip
 
-    return Outcome(f"{says}; registered as version {version.number}", evidence, write=write, challenger=version.number)
+    says = f"{says}; registered as version {version.number}{_cause(shift)}"
+    return Outcome(says, evidence, write=write, challenger=version.number)
+
+
+def _cause(shift: Prior | None) -> str:
+    return "" if shift is None else f". Cause: {shift.says}"
+
+
+def _shift(going: Going, metric: str, champion: Answers, rival: Answers) -> Prior | None:
+    """Whether the champion got worse because outcomes come in other shares alone."""
+    plan = going.written.plan
+    if plan.model.task == "regression" or champion.scores is None:
+        return None
+    proved = _proved(going)
+    if not len(proved):
+        return None
+    assert going.renewal.champion is not None
+    then = version_answers(going, going.renewal.champion, proved)
+    drift = plan.watch.drift
+    return prior_shift(
+        (np.array(proved["outcome"].to_pylist(), dtype=object), then), (truth(going), champion), metric=metric,
+        rival=rival, tolerance=_TOLERANCE if drift is None else drift.tolerance,
+    )  # fmt: skip
+
+
+def _proved(going: Going) -> pa.Table:
+    """Rows by which the champion was proved, and has not learnt from; of an adopted one those that it met first."""
+    with going.rooms.database.reading() as connection:
+        assert going.renewal.champion is not None
+        version = registry.one(connection, going.renewal.system, going.renewal.champion)
+        pointed = registry.history(connection, going.renewal.system)
+    cut = version.record.get("cut")
+    since = [one.since for one in pointed if one.alias == "champion" and one.version == version.number]
+    start = datetime.fromisoformat(cut) if cut is not None else since[0] if since else going.now
+    learnt, _ = going.parts
+    return _between(learnt, start, start + _apart(going.written.plan))
 
 
 def _worth(going: Going, gain: float) -> str | None:
@@ -165,7 +207,7 @@ def _registered(going: Going, made: dict[str, Any], chosen: dict[str, Any]) -> r
     }  # fmt: skip
     because = "; ".join(one.says for one in going.renewal.reasons)
     return registry.register(
-        rooms.database, rooms.settings, plan, going.renewal.plan, artifact=Path(made["folder"]),
+        rooms.database, rooms.settings, plan, going.renewal.plan, artifact=_home(going) / made["folder"],
         key=going.renewal.name, snapshot=going.before["snapshot"]["snapshot"], record=record, by=going.renewal.by,
         because=because, now=going.now,
     )  # fmt: skip
@@ -201,21 +243,22 @@ def columns(going: Going, name: str) -> Any:
 
 
 def asked(going: Going, folder: str) -> Answers:
-    """What a trained model says of the rows kept apart."""
-    path = Path(folder)
+    """What a trained model, at its place in the workspace, says of the rows kept apart."""
+    path = _home(going) / folder
     model = models.load(path, going.written.plan, expected=models.digest(path))
     _, apart = going.parts
     return model.answer(models.of_table(apart, model.kinds))
 
 
-def version_answers(going: Going, number: int) -> Answers:
-    """What a registered version says of them."""
+def version_answers(going: Going, number: int, rows: pa.Table | None = None) -> Answers:
+    """What a registered version says of them, or of other rows."""
     with going.rooms.database.reading() as connection:
         version = registry.one(connection, going.renewal.system, number)
     path = registry.artifact(going.rooms.settings, version)
     model = models.load(path, going.written.plan, expected=version.digest)
-    _, apart = going.parts
-    return model.answer(models.of_table(apart, model.kinds))
+    if rows is None:
+        _, rows = going.parts
+    return model.answer(models.of_table(rows, model.kinds))
 
 
 def champion_answers(going: Going) -> Answers | None:
@@ -252,13 +295,21 @@ def window(going: Going, back: str) -> pa.Table:
     if back == "all":
         return learnt
     cut = datetime.fromisoformat(going.before["snapshot"]["cut"])
-    start = cut - timedelta(microseconds=parse(back, option="window"))
-    return learnt.filter(pc.greater_equal(learnt["time"], pa.scalar(start).cast(learnt["time"].type)))
+    return _between(learnt, cut - timedelta(microseconds=parse(back, option="window")), cut)
+
+
+def _between(rows: pa.Table, start: datetime, end: datetime) -> pa.Table:
+    first, last = (pa.scalar(one).cast(rows["time"].type) for one in (start, end))
+    return rows.filter(pc.and_(pc.greater_equal(rows["time"], first), pc.less(rows["time"], last)))
 
 
 def _apart(plan: Plan) -> timedelta:
     renew = plan.renew
     return renew.data.validate_ if renew is not None and renew.data is not None else _APART
+
+
+def _home(going: Going) -> Path:
+    return going.rooms.settings.home.absolute()
 
 
 def _place(window: str) -> str:

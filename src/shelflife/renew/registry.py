@@ -38,7 +38,7 @@ class Version:
     model, registered
         Its name and number in the MLflow registry.
     source, digest
-        Where its artifact lies, and what that is.
+        Where its artifact lies, by `models.local`, and what that is.
     plan, snapshot
         By which plan and of which rows it was made; an adopted one of none.
     record
@@ -116,14 +116,16 @@ def register(
         known = of_key(connection, plan.system, key)
     if known is not None:
         return known
-    kept, digest = _kept(artifact, settings.home.absolute() / "artifacts" / plan.system)
+    kept, digest = _kept(artifact, settings.artifacts_folder / plan.system)
     registry = Registry(settings)
     # Of several systems with one model the key alone could be the same.
     number, source = registry.create(
         plan.model.name, kept, key=f"{plan.system}/{key}", digest=digest, says=because[:1000]
     )
     if not registry.is_here:
-        _aside(kept, _fetched(settings) / digest)
+        _aside(kept, settings.artifacts_folder / "fetched" / digest)
+    elif settings.database is None:  # who reads this row has the workspace, wherever that lies by then
+        source = kept.relative_to(settings.artifacts_folder).as_posix()
     values: dict[str, Any] = {
         "system": plan.system, "key": key, "model": plan.model.name, "registered": number, "source": source,
         "digest": digest, "plan": plan_number, "snapshot": snapshot, "record": record, "at": now, "by": by,
@@ -177,11 +179,7 @@ def of_key(connection: Connection, system: str, key: str) -> Version | None:
 
 def artifact(settings: Settings, version: Version) -> Path:
     """Where a version's artifact lies on this machine; fetched where it lies elsewhere."""
-    return models.local(version.source, _fetched(settings), version.digest)
-
-
-def _fetched(settings: Settings) -> Path:
-    return settings.home.absolute() / "artifacts" / "fetched"
+    return models.local(version.source, settings.artifacts_folder, version.digest)
 
 
 def _kept(artifact: Path, folder: Path) -> tuple[Path, str]:

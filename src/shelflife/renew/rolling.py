@@ -118,7 +118,15 @@ def _watched(going: Going, version: int, champion: int | None) -> Outcome:
     left = _left(going, rolling, found, began)
     if left:
         return Outcome(f"Version {version} answered {found.rows:,} requests; {left}", evidence, waits=True)
-    return Outcome(f"Version {version} answered {found.rows:,} requests, and nothing says that it is worse", evidence)
+    return Outcome(f"Version {version} answered {found.rows:,} requests{_found(going, champion, found)}", evidence)
+
+
+def _found(going: Going, champion: int | None, found: live.Live) -> str:
+    """What was seen of one that goes on; that nothing could be seen is not that nothing was."""
+    asked = _abort_if_error(going)
+    if champion is None or not asked or len(found.errors):
+        return ", and nothing says that it is worse"
+    return f"; version {champion} answered none beside it that its errors could be compared with"
 
 
 def _refused(going: Going, version: int) -> str | None:
@@ -146,14 +154,23 @@ def _left(going: Going, rolling: Rollout | None, found: live.Live, began: dateti
     asked, outcome = rolling.bake if rolling is not None else None, going.written.plan.model.outcome
     if rolling is None or asked is None:
         return None
-    seen = rolling.abort_if is not None and rolling.abort_if.error is not None and outcome is not None
+    seen = _abort_if_error(going) and outcome is not None
     rows = found.known if seen else found.rows
     if asked.rows is not None and rows < asked.rows:
         return f"{asked.rows:,} are asked for" + (f", and of {rows:,} the outcome is known" if seen else "")
     until = began + (asked.time or timedelta()) + (outcome.within if seen and outcome is not None else timedelta())
     if going.now < until:
         return f"watched until {until:%Y-%m-%d %H:%M}" + (", when outcomes are due" if seen else "")
-    return "no outcome of them is known yet" if seen and not rows else None
+    if seen and not rows:
+        return "no outcome of them is known yet"
+    # Of a canary the champion answers the other requests; while it bakes it may be that nothing answers beside.
+    alone = seen and going.step.kind == "canary" and not len(found.errors)
+    return "nothing is known yet that its errors could be compared with" if alone else None
+
+
+def _abort_if_error(going: Going) -> bool:
+    rolling = _rollout(going)
+    return rolling is not None and rolling.abort_if is not None and rolling.abort_if.error is not None
 
 
 def _rollout(going: Going) -> Rollout | None:

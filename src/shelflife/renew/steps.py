@@ -79,7 +79,10 @@ def _chosen(renew: Renew, windows: int) -> str:
     better = renew.challenger.better_by if renew.challenger is not None else 0.0
     than = f"at least {better:g} better than" if better else "better than"
     which = "the one that does best" if windows > 1 else "it"
-    return f"register {which} on the rows kept apart as challenger, if it is {than} the champion; else that stays"
+    return (
+        f"register {which} on the rows kept apart as challenger, if it is {than} the champion; else that stays. Say"
+        " what another threshold would do where nothing but the shares of outcomes changed"
+    )
 
 
 def _approved(renew: Renew) -> str:

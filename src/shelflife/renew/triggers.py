@@ -87,16 +87,33 @@ def due(plan: Plan, known: Known, now: datetime) -> Due:
         reasons.append(Reason("challenger", f"challengers are trained every {written(cadence)}"))
     if not reasons:
         return Due()
-    broken = [] if "quality" in renew.when else [one for one in known.findings if one.kind in _REPAIRS]
+    broken = _broken(plan, known)
     if broken:
-        said = "; ".join(f"finding {one.number}: {one.says}" for one in broken[:3])
-        return Due(holds=(f"A renewal would not help before the feed is repaired ({said})",))
+        return Due(holds=broken)
     # Training is cheap, and people are not to be asked again and again.
     if renew.cooldown is not None and known.asked is not None and now - known.asked < renew.cooldown:
         until = known.asked + renew.cooldown
         return Due(holds=(f"The last renewal began at {known.asked:%Y-%m-%d %H:%M}; the next one not before"
                           f" {until:%Y-%m-%d %H:%M}",))  # fmt: skip
     return Due(tuple(reasons))
+
+
+def causes(plan: Plan, known: Known) -> tuple[str, ...]:
+    """What findings say of why a system got worse, and so of what helps."""
+    changed = [one for one in known.findings if one.kind == "relation"]
+    return _broken(plan, known) + tuple(
+        f"The relation has changed (finding {one.number}: {one.says}): what was before teaches the wrong thing, and"
+        " rows since then the right one"
+        for one in changed[:3]
+    )
+
+
+def _broken(plan: Plan, known: Known) -> tuple[str, ...]:
+    if plan.renew is None or "quality" in plan.renew.when:
+        return ()
+    broken = [one for one in known.findings if one.kind in _REPAIRS]
+    said = "; ".join(f"finding {one.number}: {one.says}" for one in broken[:3])
+    return (f"A renewal would not help before the feed is repaired ({said})",) if broken else ()
 
 
 def _found(plan: Plan, known: Known) -> list[Reason]:

@@ -36,6 +36,7 @@ NUMBERS = _WHOLE | {"FLOAT", "DOUBLE"}
 _AS_DOUBLE = ("DECIMAL", "HUGEINT", "UHUGEINT", '"NULL"')
 _USABLE = NUMBERS | {"BOOLEAN", "VARCHAR", "DATE", "UUID"}
 ZONED = "TIMESTAMP WITH TIME ZONE"
+_ZONED_FINER = "TIMESTAMPTZ_NS"  # what pandas writes; the same to all who ask for kinds
 # From the largest number on it is a time of that unit after 1973; smaller ones are years, hours or counts.
 _EPOCH_UNITS = (
     (1e17, "nanoseconds", 1e-3),
@@ -72,7 +73,8 @@ def text(value: str) -> str:
 
 def kinds_of(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Columns of the view ``source`` and their DuckDB types."""
-    return {row[0]: str(row[1]) for row in connection.execute("DESCRIBE source").fetchall()}
+    described = {row[0]: str(row[1]) for row in connection.execute("DESCRIBE source").fetchall()}
+    return {name: ZONED if kind == _ZONED_FINER else kind for name, kind in described.items()}
 
 
 def is_text(kind: str) -> bool:
@@ -236,7 +238,7 @@ def moment_of(connection: duckdb.DuckDBPyConnection, time: str, kind: str, sourc
     """The SQL expression of the time in microseconds since 1970, and what had to be inferred."""
     column = quoted(time)
     if kind == ZONED:
-        return f"epoch_us({column})", ()
+        return f"epoch_us(CAST({column} AS TIMESTAMPTZ))", ()
     if kind == "DATE" or kind.startswith("TIMESTAMP"):
         return f"epoch_us(CAST({column} AS TIMESTAMP))", ()
     if kind == "VARCHAR" or kind.startswith("ENUM"):
