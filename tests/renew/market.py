@@ -1,8 +1,9 @@
 """A real market whose days jump by: asked of a gateway, outcomes a day late, renewed by its plan and by a person.
 
-`python -m tests.renew.market [WEEKS]`: after 26 weeks of history a first version is made and approved; from then on the
-loop looks every day, and whoever may approves over HTTP what the gates let pass. At the end it is compared with never
-renewing, with a model that is fresh each week, and with renewing by the calendar.
+`python -m tests.renew.market [WEEKS]`: after 26 weeks of history one that learnt noise is stopped by the gates, and a
+first version is made and approved; from then on the loop looks every day, and whoever may approves over HTTP what the
+gates let pass. In one week a trainer is tried whose model is good offline and bad live; it goes back in the canary. At
+the end all is compared with never renewing, with a model that is fresh each week, and with renewing by the calendar.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ DAY, A_DAY = timedelta(days=1), 48  # rows
 START = datetime(1996, 5, 7, tzinfo=UTC)
 INPUTS = ("period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
 HISTORY, WEEKS = 26, 108
+BAD, BOLD = "tests.renew.apprentices:noise", "tests.renew.apprentices:scaled"
+TRIED = 19  # the week in which the bold one is tried
+# It is watched longer than others: until it is known of so many of its answers whether they were right.
+CAREFUL = {"steps": [0.5, 1.0], "bake": {"rows": 150}, "abort_if": {"error": {"worse_by": 0.02}}}
 
 PLAN: dict[str, Any] = {
     "shelflife": 1, "system": NAME, "title": "Will the price go up?",
@@ -61,7 +66,8 @@ PLAN: dict[str, Any] = {
     "renew": {
         "when": ["performance"], "challenger": {"every": "1w", "better_by": 0.02},
         "data": {"windows": ["4w", "13w", "26w", "all"], "validate": "1w"},
-        "gates": [{"metric": "accuracy", "not_worse_by": 0.0}, "beats_baseline", "data_checks"],
+        "gates": [{"metric": "accuracy", "at_least": 0.5}, {"metric": "accuracy", "not_worse_by": 0.0},
+                  "beats_baseline", "data_checks"],
         "approve": {"by": "owner", "within": "3d"},
         "rollout": {"steps": [0.25, 1.0], "bake": {"time": "1d"}, "abort_if": {"error": {"worse_by": 0.05}}},
     },
@@ -90,11 +96,9 @@ class Market:
         self, system: System, table: Any, clock: ManualClock, *, history: int, train: str | None = None,
         windows: list[str] | None = None,
     ) -> None:  # fmt: skip
-        raw = json.loads(json.dumps(PLAN))
-        raw["model"] |= {"train": train} if train else {}
-        raw["renew"]["data"]["windows"] = windows or raw["renew"]["data"]["windows"]
-        system.apply(plan.parse(json.dumps(raw)), by="lead", because="first")
         self.system, self.clock = system, clock
+        self._train, self._windows = train, windows
+        self.plans("first")
         self.day = history * 7
         self.wrong: list[bool] = []
         self.approved: list[int] = []
@@ -105,9 +109,17 @@ class Market:
         self._gateway = Gateway(system.settings, clock=clock)
         self._follows = threading.Event()
 
+    def plans(self, because: str, train: str | None = None, rollout: dict[str, Any] | None = None) -> None:
+        """Let a plan count from now on: its own, or one with another trainer or rollout."""
+        raw = json.loads(json.dumps(PLAN))
+        raw["model"] |= {"train": train or self._train} if train or self._train else {}
+        raw["renew"]["data"]["windows"] = self._windows or raw["renew"]["data"]["windows"]
+        raw["renew"]["rollout"] = rollout or raw["renew"]["rollout"]
+        self.system.apply(plan.parse(json.dumps(raw)), by="lead", because=because)
+
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Its service and its gateway answer, and the first version is made."""
+        """Its service and its gateway answer, and what was before is known."""
         may = {"lead": ["observe", "read", "act", "decide"], "analyst": ["observe", "read", "act"]}
         tokens = {who: self.system.tokens.make(who, some, by="lead")[0] for who, some in may.items()}
         server = Server(uvicorn.Config(self._gateway, host="127.0.0.1", port=0, log_level="error", lifespan="on"))
@@ -130,8 +142,29 @@ class Market:
             server.should_exit = True
             thread.join()
 
+    def renew(self, because: str) -> Any:
+        """Ask for a renewal by hand; what became of it so far."""
+        self._post("analyst", f"systems/{NAME}/renewals", {"because": because})
+        self.tend()
+        return self.renewals[0]
+
+    def first(self) -> list[Any]:
+        """One that learnt noise, and the first version; what became of them."""
+        self.plans("a trainer that learns noise", BAD)
+        bad = self.renew("learns noise")
+        self.plans("a trainer that learns")
+        return [bad, self.renew("the first version")]
+
+    def dare(self) -> Any:
+        """Try the bold trainer until it is over, and go back to the plan before; what became of it."""
+        self.plans("a bold trainer, watched longer", BOLD, CAREFUL)
+        number = self.renew("the bold trainer").number
+        while next(one for one in self.renewals if one.number == number).ended is None:
+            self.live()
+        self.plans("the trainer before")
+        return next(one for one in self.renewals if one.number == number)
+
     def _learn(self) -> None:
-        """What was before, and the first version."""
         known = self.day * A_DAY
         for start in range(0, known, 2000):
             these = range(start, min(start + 2000, known))
@@ -140,9 +173,6 @@ class Market:
             ])  # fmt: skip
             self._tell(these)
         self._drain()
-        self._post("analyst", f"systems/{NAME}/renewals", {"because": "the first version"})
-        self.tend()
-        assert self.approved, self.renewals[0].says
 
     def live(self) -> None:
         """Let a day go by: the loop looks, requests are answered, the outcomes of the day before come."""
@@ -161,6 +191,7 @@ class Market:
     def tend(self) -> None:
         """Let the loop do what is due, and people what is asked of them."""
         self._loop.tick()
+        self.system.renewing.tend(NAME)  # also if it did that a minute ago
         self.system.renewing.join()
         newest = self.renewals[0] if self.renewals else None
         if newest is not None and newest.state == "waiting" and "to approve" in newest.says:
@@ -252,13 +283,14 @@ def main(weeks: str = str(WEEKS)) -> None:
     with tempfile.TemporaryDirectory() as folder:
         system = System(Settings(home=Path(folder) / "workspace"), clock)
         market = Market(system, pq.read_table(path), clock, history=HISTORY)
-        print(f"{HISTORY} weeks of history are taken in, and a first version is made", flush=True)
+        print(f"{HISTORY} weeks of history are taken in", flush=True)
         with market.open():
+            market.first()
             _run(market, int(weeks), lambda says: print(f"{time.monotonic() - begun:6.0f} s  {says}", flush=True))
         ended = [one.state for one in market.renewals]
         assert system.ledger.verify().broken is None
         system.close()
-    _told(others.result(), float(np.mean(market.wrong)), ended.count("promoted") - 1, ended)
+    _told(others.result(), float(np.mean(market.wrong)), ended.count("promoted") - 1, ended)  # but for the first
     pool.shutdown()
     print(f"{time.monotonic() - begun:.0f} seconds")
 
@@ -267,9 +299,10 @@ def _run(market: Market, weeks: int, tell: Callable[[str], None]) -> None:
     """Let weeks go by, and tell what was renewed in each."""
     told = 0
     for week in range(weeks):
-        for _ in range(7):
-            if (market.day + 1) * A_DAY <= len(market.truth):
-                market.live()
+        if week == TRIED:
+            market.dare()
+        while market.day < min((HISTORY + week + 1) * 7, len(market.truth) // A_DAY):
+            market.live()
         wrong = 100 * np.mean(market.wrong[-7 * A_DAY :])
         tell(f"{market.clock.now():%Y-%m-%d}, week {week + 1}: {wrong:.1f} % wrong")
         for one in reversed(market.renewals[: len(market.renewals) - told]):

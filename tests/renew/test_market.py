@@ -1,0 +1,67 @@
+"""Weeks of a real market around the day when it came alive: noticed, renewed, approved, canaried, promoted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tests.renew.market import DAY, NAME, START, Market, data, figures
+
+from shelflife.system import System
+from shelflife.testing.clock import ManualClock
+from shelflife.workspace import Settings
+
+BEGIN, HISTORY, WEEKS = 32, 8, 7
+TRAINER = "tests.renew.apprentices:trees"
+
+
+@pytest.fixture
+def path() -> Path:
+    found = data()
+    if found is None:
+        pytest.skip("electricity.parquet is not there; set SHELFLIFE_DATA to the folder that has it")
+    return found
+
+
+@pytest.fixture
+def market(path: Path, tmp_path: Path, mlflow_file: Path) -> Iterator[Market]:
+    """The market on the first day after its history, open."""
+    clock = ManualClock(START + (BEGIN + HISTORY) * 7 * DAY)
+    system = System(Settings(home=tmp_path / "workspace"), clock)
+    shutil.copy(mlflow_file, system.settings.home)
+    table = pq.read_table(path).slice(BEGIN * 7 * 48, (HISTORY + WEEKS) * 7 * 48)
+    made = Market(system, table, clock, history=HISTORY, train=TRAINER, windows=["4w"])
+    with made.open():
+        yield made
+    assert system.ledger.verify().broken is None
+    system.close()
+
+
+def test_the_market_is_renewed_by_its_plan_and_a_person(path: Path, market: Market) -> None:
+    bad, first = market.first()
+    assert (bad.state, "accuracy at least 0.5: unknown" in bad.says) == ("rejected", True)
+    assert first.state == "promoted"
+    for _ in range(7 * 5):
+        market.live()
+    bold = market.dare()
+    assert (bold.state, "its error is" in bold.says) == ("rolled_back", True), bold.says
+    while market.day < 7 * (HISTORY + WEEKS):
+        market.live()
+    promoted = [one for one in market.renewals if one.state == "promoted" and one.champion is not None]
+    assert promoted
+    # A finding was noticed, and is why a renewal was started; each of those that were promoted was approved.
+    assert any(reason.finding is not None for one in market.renewals for reason in one.reasons)
+    given = {one.body["renewal"] for one in market.system.ledger.entries(system=NAME, kind="approval.given")}
+    assert given == set(market.approved) >= {one.number for one in (first, bold, *promoted)}
+    rows = market.system.tables.open(NAME, "predictions").to_pandas()
+    asked = rows[rows["route"].notna()]
+    assert len(asked) == len(market.wrong)  # each answer of the gateway, once
+    assert set(asked.loc[asked["version"] == str(bold.challenger), "route"]) == {"canary"}
+    for one in promoted:
+        assert set(asked.loc[asked["version"] == str(one.challenger), "route"]) == {"canary", "champion"}
+    others = figures(path, BEGIN, HISTORY, WEEKS, TRAINER)
+    assert np.mean(market.wrong) < others.never
