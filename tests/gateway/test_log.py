@@ -6,45 +6,30 @@ import hashlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from tests.gateway.conftest import NAME, Constant, Desk, Slow, answering, learned, ready, wait
+from tests.gateway.conftest import NAME, Constant, Desk, Slow, answering, learned, process, ready, wait
 
 from shelflife.observe.keep import check_fits
 from shelflife.observe.rows import from_json
 from shelflife.store.log import Log, adopted, records
 
-PROGRAM = Path(__file__).with_name("answering.py")
 # `SHELFLIFE_KILLS=300 pytest tests/gateway/test_log.py` is the whole trial.
 KILLS = int(os.environ.get("SHELFLIFE_KILLS", "4"))
 ROW: dict[str, Any] = {"channel": "mail", "age": 20.0, "weight": 60.5}
-
-
-@contextmanager
-def process(desk: Desk) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A gateway in a process of its own, which ends with this one."""
-    command = [sys.executable, PROGRAM, desk.system.settings.model_dump_json()]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        yield running, f"http://127.0.0.1:{int(running.stdout.readline())}"
-        running.kill()
 
 
 def test_a_process_that_is_killed_loses_no_answer(desk: Desk) -> None:
     rng = random.Random(os.environ.get("SHELFLIFE_SEED", "0"))
     answered: list[str] = []
     for kill in range(KILLS):
-        with process(desk) as (running, url):
+        with process(desk.system.settings) as (running, url):
             ready(url)
 
             def ask(place: int, kill: int = kill, url: str = url) -> None:

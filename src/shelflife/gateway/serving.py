@@ -65,16 +65,19 @@ class Loaded:
     ----------
     private
         Inputs that are logged as digests.
+    digest
+        Of its artifact.
     delivered
         Told of each batch when all its requests are done, to hand them on at once.
     """
 
     def __init__(
         self, system: str, version: int, model: Model, plan: Plan, journal: Journal, *,
-        delivered: Callable[[list[Waiting]], None], private: frozenset[str] = frozenset(),
+        delivered: Callable[[list[Waiting]], None], private: frozenset[str] = frozenset(), digest: str = "",
     ) -> None:  # fmt: skip
         self.system, self.version, self.model, self.plan = system, version, model, plan
         self.private = private | set(plan.model.private)
+        self.digest = digest
         self.waiting = 0  # rows; counted where requests come in and go out, in one thread
         self.broken: str | None = None
         self._journal, self._delivered = journal, delivered
