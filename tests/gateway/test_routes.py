@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from tests.gateway.conftest import NAME, Constant, Desk, Raising, Slow, SlowRaising, answering, ready, wait
 
@@ -83,22 +82,6 @@ def test_a_canary_answers_its_share_of_keys_and_the_same_ones_again(desk: Desk) 
     measured = {(one.version, one.route): one.rows for one in split(desk.system.tables, NAME)}
     canary = 2 * sum(wanted.version(f"k{number}") == 2 for number in range(200))
     assert measured == {("2", "canary"): canary, ("1", "champion"): 400 - canary}
-
-
-def test_a_log_of_a_million_rows_is_gone_through_again_exactly() -> None:
-    history = [
-        Routes(NAME, 1, champion=1), Routes(NAME, 2, champion=1, canary=2, share=0.05),
-        Routes(NAME, 3, champion=1, canary=2, share=0.25), Routes(NAME, 4, champion=2),
-    ]  # fmt: skip
-    keys = [f"customer {number}" for number in range(1_000_000)]
-    revisions = np.random.default_rng(5).integers(1, 5, len(keys)).astype(float)
-    by = {one.revision: one for one in history}
-    answered = [str(by[int(one)].version(key)) for key, one in zip(keys, revisions, strict=True)]
-    routes = ["champion"] * len(keys)
-    assert replayed(history, keys, revisions, answered, routes) == 0
-    for place in (0, 77_777, 999_999):
-        answered[place] = "2" if answered[place] == "1" else "1"
-    assert replayed(history, keys, revisions, answered, routes) == 3
 
 
 def test_a_tampered_artifact_is_refused_and_the_old_routes_go_on(desk: Desk) -> None:
