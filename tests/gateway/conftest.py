@@ -77,6 +77,19 @@ class Slow(Constant):
         return super().predict_proba(rows)
 
 
+class Breaking(Constant):
+    """A model that answers nobody while a file is there, and says what it was asked."""
+
+    def __init__(self, says: str, gate: Path) -> None:
+        super().__init__(says)
+        self.gate = str(gate)
+
+    def predict_proba(self, rows: pd.DataFrame) -> Any:
+        if os.path.exists(self.gate) or (rows["age"] > 100).any():  # noqa: PTH110
+            raise RuntimeError(f"cannot do {rows.to_dict('records')}")
+        return super().predict_proba(rows)
+
+
 class SlowRaising(Slow):
     """Both."""
 

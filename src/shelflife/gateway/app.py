@@ -324,8 +324,8 @@ class Gateway:
         loaded = _of_version(serving, place[3]) if len(place) == 4 else serving.champion
         if not ready:
             return _metadata(serving, loaded)
-        if loaded.broken is not None:
-            raise Refused(503, "not_ready", f"Version {loaded.version} answers no more: {loaded.broken}")
+        if loaded.unready is not None:
+            raise Refused(503, "not_ready", f"Version {loaded.version} answers no more: {loaded.unready}")
         return {"name": place[1], "ready": True}
 
 
