@@ -62,7 +62,7 @@ def make(
     secret = f"{_BEGINNING}_{made.id}_{secrets.token_urlsafe(32)}"
     connection.execute(
         insert(tokens).values(
-            id=made.id, name=name, hash=_digest(secret), may=list(actions),
+            id=made.id, name=name, hash=digest(secret), may=list(actions),
             systems=None if only is None else list(only), since=now, by=by, expires=made.expires, revoked=None,
         )
     )  # fmt: skip
@@ -72,10 +72,16 @@ def make(
 
 def find(connection: Connection, secret: str, *, now: datetime) -> Token | None:
     """The token of a secret, if there is one and it still counts."""
-    row = connection.execute(select(tokens).where(tokens.c.hash == _digest(secret))).one_or_none()
+    row = connection.execute(select(tokens).where(tokens.c.hash == digest(secret))).one_or_none()
     if row is None or row.revoked is not None or (row.expires is not None and row.expires <= now):
         return None
     return _token(row)
+
+
+def counting(connection: Connection, *, now: datetime) -> dict[str, Token]:
+    """All tokens that count, by the digests of their secrets."""
+    rows = connection.execute(select(tokens).where(tokens.c.revoked.is_(None))).all()
+    return {row.hash: _token(row) for row in rows if row.expires is None or row.expires > now}
 
 
 def every(connection: Connection) -> list[Token]:
@@ -91,7 +97,8 @@ def revoke(connection: Connection, id: str, *, now: datetime, by: str) -> None: 
     append(connection, TokenRevoked(id), at=now, by=by)
 
 
-def _digest(secret: str) -> str:
+def digest(secret: str) -> str:
+    """By what a secret is found again."""
     # A secret of 256 random bits needs no salt and no slow hash: there is nothing to guess.
     return hashlib.sha256(secret.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""A gateway that its test kills: `answering.py SETTINGS` says at which port it answers."""
+"""A gateway that its test kills: `answering.py SETTINGS [guarded]` says at which port it answers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 from shelflife.gateway.worker import Options, run
 
 
-def main(settings: str) -> None:
+def main(settings: str, *words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         print(listening.getsockname()[1], flush=True)
-        run(listening, Options(settings))
+        run(listening, Options(settings, guarded="guarded" in words))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -37,6 +38,7 @@ with warnings.catch_warnings(action="ignore"):  # of its own type hints, when it
     import mlflow.pyfunc
     import mlflow.sklearn
 
+PROGRAM = Path(__file__).with_name("answering.py")
 NAME = "support-desk"
 INPUTS = {"channel": "category", "age": "numeric", "weight": "numeric"}
 
@@ -72,6 +74,19 @@ class Slow(Constant):
         pause = threading.Event()
         while rows["age"].notna().any() and (rows["age"] != 0).any() and not os.path.exists(self.gate):  # noqa: PTH110
             pause.wait(0.01)
+        return super().predict_proba(rows)
+
+
+class Breaking(Constant):
+    """A model that answers nobody while a file is there, and says what it was asked."""
+
+    def __init__(self, says: str, gate: Path) -> None:
+        super().__init__(says)
+        self.gate = str(gate)
+
+    def predict_proba(self, rows: pd.DataFrame) -> Any:
+        if os.path.exists(self.gate) or (rows["age"] > 100).any():  # noqa: PTH110
+            raise RuntimeError(f"cannot do {rows.to_dict('records')}")
         return super().predict_proba(rows)
 
 
@@ -165,6 +180,16 @@ def answering(settings: Settings, **options: Any) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join()
+
+
+@contextlib.contextmanager
+def process(settings: Settings, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A gateway in a process of its own, which ends with this one."""
+    command = [sys.executable, PROGRAM, settings.model_dump_json(), *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        yield running, f"http://127.0.0.1:{int(running.stdout.readline())}"
+        running.kill()
 
 
 def ready(url: str, path: str = "/v2/health/ready") -> None:

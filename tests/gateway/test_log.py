@@ -6,45 +6,31 @@ import hashlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from tests.gateway.conftest import NAME, Constant, Desk, Slow, answering, learned, ready, wait
+from tests.gateway.conftest import NAME, Breaking, Constant, Desk, Slow, answering, learned, process, ready, wait
 
+from shelflife.gateway.asked import without
 from shelflife.observe.keep import check_fits
 from shelflife.observe.rows import from_json
 from shelflife.store.log import Log, adopted, records
 
-PROGRAM = Path(__file__).with_name("answering.py")
 # `SHELFLIFE_KILLS=300 pytest tests/gateway/test_log.py` is the whole trial.
 KILLS = int(os.environ.get("SHELFLIFE_KILLS", "4"))
 ROW: dict[str, Any] = {"channel": "mail", "age": 20.0, "weight": 60.5}
-
-
-@contextmanager
-def process(desk: Desk) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A gateway in a process of its own, which ends with this one."""
-    command = [sys.executable, PROGRAM, desk.system.settings.model_dump_json()]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        yield running, f"http://127.0.0.1:{int(running.stdout.readline())}"
-        running.kill()
 
 
 def test_a_process_that_is_killed_loses_no_answer(desk: Desk) -> None:
     rng = random.Random(os.environ.get("SHELFLIFE_SEED", "0"))
     answered: list[str] = []
     for kill in range(KILLS):
-        with process(desk) as (running, url):
+        with process(desk.system.settings) as (running, url):
             ready(url)
 
             def ask(place: int, kill: int = kill, url: str = url) -> None:
@@ -100,6 +86,42 @@ def test_what_is_private_is_never_written(desk: Desk) -> None:
     assert np.float64(71.25).tobytes() not in written
     assert b"71.25" not in written
     assert hashlib.sha256(b"71.25").hexdigest()[:32].encode() in written
+
+
+def test_what_is_private_is_in_no_error(desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    gate = tmp_path / "gate"
+    desk.version(2, Breaking("x", gate))
+    desk.route(1, canary=2, share=1.0)
+    with answering(desk.system.settings) as url:
+        ready(url)
+        gate.touch()
+        httpx.post(f"{url}/predict/{NAME}", json={**ROW, "weight": 71.25}).raise_for_status()
+        direct = {"inputs": [
+            {"name": "channel", "datatype": "BYTES", "shape": [1], "data": ["mail"]},
+            *({"name": name, "datatype": "FP64", "shape": [1], "data": [71.25]} for name in ("age", "weight")),
+        ]}  # fmt: skip
+        said = httpx.post(f"{url}/v2/models/{NAME}/versions/2/infer", json=direct)
+        assert said.status_code == 503
+        said = httpx.get(f"{url}/v2/models/{NAME}/versions/2/ready")
+        assert (said.status_code, "71.25" in said.text, "cannot do" in said.text) == (503, False, True)
+    failed = desk.kept("shadows")["error"]
+    assert len(failed) == 2
+    assert not failed.str.contains("71.25", regex=False).any()
+    assert failed.str.contains("'weight': …").all()
+    assert "71.25" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "wanted"),
+    [
+        ("no 'Ada' here", [["Ada", None]], "no '…' here"), ("at 60", [np.array([60.0])], "at …"),
+        ("it is [1.5, 2.5]", [[[1.5, 2.5]]], "it is […, …]"),
+        ("cut off at Ada Love", [["Ada Lovelace"]], "cut off at …"),
+        ("a 'line\\nbreak'", [["line\nbreak"]], "a '…'"), ("nan", [np.array([np.nan])], "nan"), ("", [["x"]], ""),
+    ],
+)  # fmt: skip
+def test_an_error_tells_nothing_private(text: str, values: list[Any], wanted: str) -> None:
+    assert without(text, values) == wanted
 
 
 class Scoring(Constant):

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from tests.gateway.conftest import NAME, Constant, Desk, Raising, Slow, SlowRaising, answering, ready, wait
+from tests.gateway.conftest import NAME, Breaking, Constant, Desk, Raising, Slow, SlowRaising, answering, ready, wait
 
 from shelflife import models
 from shelflife.gateway.split import replayed, split
@@ -85,22 +84,6 @@ def test_a_canary_answers_its_share_of_keys_and_the_same_ones_again(desk: Desk) 
     assert measured == {("2", "canary"): canary, ("1", "champion"): 400 - canary}
 
 
-def test_a_log_of_a_million_rows_is_gone_through_again_exactly() -> None:
-    history = [
-        Routes(NAME, 1, champion=1), Routes(NAME, 2, champion=1, canary=2, share=0.05),
-        Routes(NAME, 3, champion=1, canary=2, share=0.25), Routes(NAME, 4, champion=2),
-    ]  # fmt: skip
-    keys = [f"customer {number}" for number in range(1_000_000)]
-    revisions = np.random.default_rng(5).integers(1, 5, len(keys)).astype(float)
-    by = {one.revision: one for one in history}
-    answered = [str(by[int(one)].version(key)) for key, one in zip(keys, revisions, strict=True)]
-    routes = ["champion"] * len(keys)
-    assert replayed(history, keys, revisions, answered, routes) == 0
-    for place in (0, 77_777, 999_999):
-        answered[place] = "2" if answered[place] == "1" else "1"
-    assert replayed(history, keys, revisions, answered, routes) == 3
-
-
 def test_a_tampered_artifact_is_refused_and_the_old_routes_go_on(desk: Desk) -> None:
     folder = desk.version(2, Constant("evil"))
     next(folder.glob("*.pkl")).write_bytes(b"something else")
@@ -158,6 +141,54 @@ def test_a_canary_that_crashes_is_unready_and_the_champion_falls_in(desk: Desk) 
     assert {(one.version, one.route): (one.rows, one.failed) for one in split(desk.system.tables, NAME)} == {
         ("2", "canary"): (2, 1), ("1", "fallback"): (2, 0),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_champion_that_crashes_is_unready_until_it_answers_again(
+    desk: Desk, tmp_path: Path, answered: bool
+) -> None:  # fmt: skip
+    gate = tmp_path / "gate"
+    desk.version(2, Breaking("x", gate))
+    desk.route(2)
+    with answering(desk.system.settings) as url:
+        ready(url)
+
+        def ask(age: float = 20) -> int:
+            return httpx.post(f"{url}/predict/{NAME}", json={**ROW, "age": age}).status_code
+
+        def states() -> set[int]:
+            return {httpx.get(f"{url}/v2/models/{NAME}{path}/ready").status_code for path in ("", "/versions/2")}
+
+        assert ask() == 200 if answered else True
+        assert (ask(120), states()) == (503, {200})  # the row's fault, as far as is known
+        gate.touch()
+        assert [ask() for _ in range(2)] == [503] * 2
+        assert states() == {503}
+        assert httpx.get(f"{url}/v2/health/ready").status_code == 200
+        gate.unlink()
+        assert (ask(), states()) == (200, {200})
+
+
+def test_a_canary_that_was_tampered_with_keeps_its_routes_from_counting(desk: Desk) -> None:
+    next(desk.version(2, Constant("evil")).glob("*.pkl")).write_bytes(b"something else")
+    with answering(desk.system.settings) as url:
+        ready(url)
+        desk.route(1, canary=2, share=1.0)
+        wait(lambda: desk.system.ledger.entries(kind="version.refused"))
+        said = httpx.post(f"{url}/predict/{NAME}", json=ROW).json()
+        assert (said["version"], said["revision"], said["route"]) == (1, 1, "champion")
+
+
+def test_a_shadow_that_was_tampered_with_is_left_out(desk: Desk) -> None:
+    next(desk.version(2, Constant("evil")).glob("*.pkl")).write_bytes(b"something else")
+    desk.version(3, Constant("next"))
+    with answering(desk.system.settings) as url:
+        ready(url)
+        desk.route(3, shadow=2)
+        wait(lambda: httpx.post(f"{url}/predict/{NAME}", json=ROW).json()["version"] == 3)
+        assert httpx.get(f"{url}/v2/models/{NAME}/versions/2/ready").status_code == 404
+    (told,) = desk.system.ledger.entries(kind="version.refused")
+    assert (told.body["version"], desk.kept("shadows").empty) == (2, True)
 
 
 def test_a_row_that_nobody_can_answer_is_no_fault_of_the_canary(desk: Desk) -> None:

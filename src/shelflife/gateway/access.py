@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from shelflife import tokens
 from shelflife.clock import Clock
-from shelflife.store.database import Database
+from shelflife.gateway.following import Following
+from shelflife.gateway.http import Refused
 from shelflife.tokens import Token
 
 _LASTS = 10.0  # seconds for which a token is believed without another look
@@ -16,36 +16,41 @@ _MANY = 10_000
 
 
 class Guard:
-    """Knows the tokens that were shown lately; while the database is away they go on counting.
+    """Knows the tokens that were shown lately; while the database is away all go on counting that counted last."""
 
-    Parameters
-    ----------
-    database
-        Gives the database, or raises.
-    """
-
-    def __init__(self, database: Callable[[], Database], clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, following: Following, clock: Clock) -> None:
+        self._following, self._clock = following, clock
         self._known: dict[str, tuple[Token | None, float]] = {}
 
     async def allows(self, authorization: bytes, system: str) -> bool:
-        """Whether what stands in the header may ask about a system."""
+        """Whether what stands in the header may ask about a system; raises `Refused` where nobody knows."""
         scheme, _, secret = authorization.decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not secret:
             return False
         found, at = self._known.get(secret, (None, 0.0))
         if not at or time.monotonic() - at > _LASTS:
-            found = await asyncio.get_running_loop().run_in_executor(None, self._find, secret, found)
+            # A database that is known to be away is not waited for.
+            found = self._last(secret, found) if self._following.away else await self._asked(secret, found)
         return found is not None and found.allows("observe", system)
+
+    async def _asked(self, secret: str, before: Token | None) -> Token | None:
+        return await asyncio.get_running_loop().run_in_executor(None, self._find, secret, before)
 
     def _find(self, secret: str, before: Token | None) -> Token | None:
         try:
-            with self._database().reading() as connection:
+            with self._following.database().reading() as connection:
                 found = tokens.find(connection, secret, now=self._clock.now())
         except Exception:  # noqa: BLE001 - the database is away
-            expired = before is not None and before.expires is not None and before.expires <= self._clock.now()
-            return None if expired else before
+            return self._last(secret, before)
         if len(self._known) > _MANY:
             self._known.clear()
         self._known[secret] = found, time.monotonic()
         return found
+
+    def _last(self, secret: str, before: Token | None) -> Token | None:
+        """The token of a secret by what the database said last, or None where it has ended since."""
+        found = before or self._following.tokens.get(tokens.digest(secret))
+        if found is None:
+            says = "The database is away, and this token was not seen before. Come again."
+            raise Refused(503, "not_ready", says, (b"retry-after", b"5"))
+        return None if found.expires is not None and found.expires <= self._clock.now() else found

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import unquote
 
@@ -22,6 +23,7 @@ from shelflife.gateway.asked import Asked
 from shelflife.gateway.following import FALLBACK, Following, Serving
 from shelflife.gateway.http import Refused
 from shelflife.gateway.journal import Journal
+from shelflife.gateway.last import NAME as LAST
 from shelflife.gateway.metrics import METRICS, Metrics
 from shelflife.gateway.serving import Failed, Loaded, Waiting
 from shelflife.workspace import Settings
@@ -72,11 +74,12 @@ class Gateway:
         self._journal = Journal(self._settings.served_folder, **self._options)
         self._journal.start()
         self._following = Following(
-            self._settings.database_url, self._settings.artifacts_folder, self._journal, self._clock,
-            delivered=self._delivered, handed=self._handed,
+            self._settings.database_url, self._settings.artifacts_folder, self._settings.served_folder / LAST,
+            self._journal, self._clock, self._metrics, delivered=self._delivered, handed=self._handed,
+            guarded=self._guarded,
         )  # fmt: skip
         if self._guarded:
-            self._guard = Guard(self._following.database, self._clock)
+            self._guard = Guard(self._following, self._clock)
         self._following.start()
         # Others answer at the same socket meanwhile; one that had no model yet would turn away what they can answer.
         await self._loop.run_in_executor(None, self._following.looked.wait)
@@ -311,7 +314,8 @@ class Gateway:
         if path == ["health", "ready"]:
             if not self._following.ready:
                 raise Refused(503, "not_ready", "No model can answer yet.")
-            return {"ready": True}
+            disk = self._following.disk
+            return {"ready": True} if disk is None else {"ready": True, "from_disk": asdict(disk)}
         ready = path[-1] == "ready"
         place = path[:-1] if ready else path
         if place[:1] != ["models"] or len(place) not in (2, 4) or (len(place) == 4 and place[2] != "versions"):
@@ -320,8 +324,8 @@ class Gateway:
         loaded = _of_version(serving, place[3]) if len(place) == 4 else serving.champion
         if not ready:
             return _metadata(serving, loaded)
-        if loaded.broken is not None:
-            raise Refused(503, "not_ready", f"Version {loaded.version} answers no more: {loaded.broken}")
+        if loaded.unready is not None:
+            raise Refused(503, "not_ready", f"Version {loaded.version} answers no more: {loaded.unready}")
         return {"name": place[1], "ready": True}
 
 

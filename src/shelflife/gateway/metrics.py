@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -31,6 +32,14 @@ class Metrics:
             "shelflife_gateway_shadows", "Rows for the shadow, by what became of them.",
             ("system", "version", "became"), registry=self.registry,
         )  # fmt: skip
+        self._read = Gauge(
+            "shelflife_gateway_routes_read", "When the database was last asked for the routes, in seconds since 1970;"
+            " of several workers the one that knows least.", registry=self.registry, multiprocess_mode="livemin",
+        )  # fmt: skip
+        self._disk = Gauge(
+            "shelflife_gateway_routes_from_disk", "Workers that began while the database was away, and answer by the"
+            " routes of their disk until it is there.", registry=self.registry, multiprocess_mode="livesum",
+        )  # fmt: skip
         self._known: dict[tuple[str, str, str, int], tuple[Any, Any]] = {}
 
     def request(self, system: str, version: str, route: str, status: int, seconds: float) -> None:
@@ -46,6 +55,11 @@ class Metrics:
     def shadow(self, system: str, version: int, became: str, rows: int) -> None:
         """Count rows that a shadow answered, failed, or was too far behind for."""
         self._shadows.labels(system, str(version), became).inc(rows)
+
+    def routes(self, read: datetime | None, *, from_disk: bool) -> None:
+        """Tell when the routes were last read, and whether they are those of the disk."""
+        self._read.set(0 if read is None else read.timestamp())
+        self._disk.set(from_disk)
 
     def text(self) -> bytes:
         """What Prometheus reads."""

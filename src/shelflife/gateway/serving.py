@@ -18,13 +18,15 @@ from typing import Any
 import numpy as np
 
 from shelflife.errors import ShelflifeError
-from shelflife.gateway.asked import Asked, Columns, hidden
+from shelflife.gateway.asked import Asked, Columns, hidden, without
 from shelflife.gateway.journal import Journal
 from shelflife.models import Answers, Model, frame, scored
 from shelflife.plan import Plan
 from shelflife.store.answers import packed
 
 _MOST_ROWS = 20_000  # in one batch
+_IN_A_ROW = 3  # requests that a version which never answered may fail before it counts as crashed
+_CRASHED = 30.0  # seconds for which it counts so, unless it answers before; whoever is told then asks it again
 _log = logging.getLogger("shelflife.gateway")
 
 
@@ -65,22 +67,36 @@ class Loaded:
     ----------
     private
         Inputs that are logged as digests.
+    digest
+        Of its artifact.
     delivered
         Told of each batch when all its requests are done, to hand them on at once.
     """
 
     def __init__(
         self, system: str, version: int, model: Model, plan: Plan, journal: Journal, *,
-        delivered: Callable[[list[Waiting]], None], private: frozenset[str] = frozenset(),
+        delivered: Callable[[list[Waiting]], None], private: frozenset[str] = frozenset(), digest: str = "",
     ) -> None:  # fmt: skip
         self.system, self.version, self.model, self.plan = system, version, model, plan
         self.private = private | set(plan.model.private)
+        self.digest = digest
         self.waiting = 0  # rows; counted where requests come in and go out, in one thread
         self.broken: str | None = None
+        self._crashed: tuple[str, float] | None = None
+        self._good: Columns | None = None  # the first row that it answered
+        self._failures = 0  # since it answered
         self._journal, self._delivered = journal, delivered
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._answer_forever, name=f"shelflife-{system}-{version}", daemon=True)
         self._thread.start()
+
+    @property
+    def unready(self) -> str | None:
+        """Why it cannot answer, if it cannot: what it raises, also about a row that it did answer before."""
+        if self.broken is not None or self._crashed is None:
+            return self.broken
+        says, at = self._crashed
+        return says if time.monotonic() - at < _CRASHED else None
 
     def warm(self) -> None:
         """Answer a made-up row, so that what is made when it is first used is there; what it says does not matter."""
@@ -137,12 +153,13 @@ class Loaded:
             self._split(group, *self._answers(_together(group)))
         except Exception as error:  # noqa: BLE001 - whatever a model raises
             if len(group) == 1:
-                group[0].failed = Failed(_said(error))
+                group[0].failed = self._failed(error, group[0].columns)
             else:
                 for one in group:
                     self._alone(one)
         answered = [one for one in group if one.failed is None]
         failed = [one for one in group if one.failed is not None]
+        self._look(answered, failed)
         try:
             records = [self._record(answered)] if answered else []
             self._journal.write([*records, *(self._failure(one) for one in failed)])
@@ -155,7 +172,33 @@ class Loaded:
         try:
             self._split([one], *self._answers(one.columns))
         except Exception as error:  # noqa: BLE001 - as above
-            one.failed = Failed(_said(error))
+            one.failed = self._failed(error, one.columns)
+
+    def _failed(self, error: Exception, columns: Columns) -> Failed:
+        """What a model raised, without what is private: it is kept, logged and told."""
+        said = str(error) if isinstance(error, ShelflifeError) else f"{type(error).__name__}: {str(error)[:300]}"
+        return Failed(without(said, [columns[name] for name in sorted(self.private) if name in columns]))
+
+    def _look(self, answered: list[Waiting], failed: list[Waiting]) -> None:
+        """Tell a row that the model cannot answer from a model that cannot answer."""
+        if answered:
+            self._failures, self._crashed = 0, None
+            if self._good is None:
+                self._good = {name: values[:1] for name, values in answered[0].columns.items()}
+            return
+        self._failures += len(failed)
+        says = str(failed[0].failed)
+        if self._good is None:
+            crashed = self._failures >= _IN_A_ROW
+        else:
+            try:
+                self._answers(self._good)
+                crashed = False
+            except Exception:  # noqa: BLE001 - whatever a model raises
+                crashed = True
+        if crashed and self._crashed is None:
+            _log.error("version %s of %s has crashed: %s", self.version, self.system, says)
+        self._crashed = (says, time.monotonic()) if crashed else None
 
     def _answers(self, columns: Columns) -> tuple[Answers, list[Any]]:
         found = self.model.answer(frame(columns, self.model.kinds))
@@ -220,7 +263,3 @@ def _together(group: list[Waiting]) -> Columns:
         parts = [one.columns[name] for one in group]
         found[name] = np.concatenate(parts) if isinstance(first, np.ndarray) else list(chain.from_iterable(parts))
     return found
-
-
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, ShelflifeError) else f"{type(error).__name__}: {str(error)[:300]}"

@@ -11,6 +11,8 @@ import tempfile
 import threading
 import time
 
+from prometheus_client.multiprocess import mark_process_dead
+
 from shelflife.gateway.metrics import SHARED
 from shelflife.gateway.worker import Options
 
@@ -78,6 +80,8 @@ class Workers:
             status = process.wait()
             assert process.stdin is not None
             process.stdin.close()
+            if self._figures is not None:
+                mark_process_dead(process.pid, self._figures.name)  # type: ignore[no-untyped-call]
             if not self._stopping.is_set():
                 _log.error("a worker of the gateway has died (%s); another one takes its place", status)
                 if time.monotonic() - begun < _SOON:
