@@ -248,15 +248,19 @@ def do(rooms: Rooms, handlers: Mapping[str, Callable[[Going], Outcome]], name: s
         rooms, renewal, written, steps_of(renewal, written), {step.name: step.evidence for step in before},
         place, rooms.clock.now(), own,
     )  # fmt: skip
+
+    def undone(connection: Connection) -> None:
+        undo(connection, renewal, because="the renewal failed", now=going.now, by=BY)
+
     try:
         found = handlers[going.step.kind](going)
     except OperationalError:  # the database is away: nothing is the matter with the renewal, and it is tried again
         raise
     except ShelflifeError as error:
-        found = Outcome(str(error), ends="failed", write=_undone(going))
+        found = Outcome(str(error), ends="failed", write=undone)
     except Exception as error:  # noqa: BLE001 - whatever it was, people are told, and the system goes on as it was
         _log.exception("%s of renewal %s", going.step.name, number)
-        found = Outcome(f"{type(error).__name__}: {error}", ends="failed", write=_undone(going))
+        found = Outcome(f"{type(error).__name__}: {error}", ends="failed", write=undone)
     return _note(going, found)
 
 
@@ -266,17 +270,14 @@ def steps_of(renewal: Renewal, written: Written) -> list[Step]:
     return steps(written.plan, recent=recent)
 
 
-def _undone(going: Going) -> Callable[[Connection], None]:
-    """A renewal that fails leaves nobody with its challenger."""
-
-    def write(connection: Connection) -> None:
-        system, because = going.renewal.system, "the renewal failed"
-        routed = current(connection).get(system)
-        if routed is not None and routed.canary is not None:
-            rollout.back(connection, system, because=because, now=going.now, by=BY)
-        registry.close(connection, system, "challenger", because=because, now=going.now, by=BY)
-
-    return write
+def undo(connection: Connection, renewal: Renewal, *, because: str, now: datetime, by: str) -> None:
+    """Leave nobody with the challenger of a renewal that comes to nothing: the champion before it answers again."""
+    routed = current(connection).get(renewal.system)
+    if routed is not None and routed.canary is not None:
+        rollout.back(connection, renewal.system, because=because, now=now, by=by)
+    elif routed is not None and renewal.champion is not None and routed.champion == renewal.challenger:
+        rollout.back(connection, renewal.system, renewal.champion, because=because, now=now, by=by)
+    registry.close(connection, renewal.system, "challenger", because=because, now=now, by=by)
 
 
 def _note(going: Going, found: Outcome) -> Ended:

@@ -15,7 +15,6 @@ from shelflife.plan import Plan, Written
 from shelflife.renew import approval, making, proving, registry, rolling, rollout, run
 from shelflife.renew.run import BY, Reason, Renewal, Rooms
 from shelflife.renew.triggers import Due, Known, due
-from shelflife.routes import current
 from shelflife.store.schema import batches, findings, ledger
 from shelflife.workspace import Settings
 
@@ -51,8 +50,6 @@ class Renewer:
     def tend(self, number: int, written: Written) -> Due:
         """Start what is due of a system by its newest plan, and go on with what can; what was due."""
         plan, now = written.plan, self._rooms.clock.now()
-        if plan.renew is None:
-            return Due()
         with self._rooms.database.reading() as connection:
             under_way = run.living(connection, plan.system)
             known = None if under_way is not None else known_of(connection, plan)
@@ -96,7 +93,7 @@ class Renewer:
             renewal = run.held(connection, number)
             if renewal.ended is not None:
                 raise BadInput(f"Renewal {number} is over ({renewal.state}): there is nothing left to cancel.")
-            _back(connection, renewal, reason, now, by)
+            run.undo(connection, renewal, because=reason, now=now, by=by)
             run.end(connection, renewal, "cancelled", reason, now=now, by=by)
 
     def roll_back(self, system: str, version: int | None, *, reason: str, by: str) -> int:
@@ -164,13 +161,6 @@ def _idle(connection: Connection, renewal: Renewal, now: datetime) -> bool:
     if renewal.state != "waiting" or asked is None or asked.decision is not None or now >= asked.expires:
         return False
     return asked.reminded is not None or now - asked.asked < (asked.expires - asked.asked) / 2
-
-
-def _back(connection: Connection, renewal: Renewal, reason: str, now: datetime, by: str) -> None:
-    routed = current(connection).get(renewal.system)
-    if routed is not None and routed.canary is not None:
-        rollout.back(connection, renewal.system, because=reason, now=now, by=by)
-    registry.close(connection, renewal.system, "challenger", by=by, because=reason, now=now)
 
 
 def url_of(settings: Settings) -> str:
