@@ -93,12 +93,25 @@ class Desk:
             said = self.answered(rows)
             self.clock.advance(DAY)
             self._keep("predictions", said.drop_columns(["outcome"]))
+            self._unheard(rows)
             for table in self._late:
                 self._keep("outcomes", table)
             self._late = [rows.select(["id", "outcome"])]
             self.day += 1
             if tend:
                 self.tend()
+
+    def _unheard(self, rows: pa.Table) -> None:
+        """What a shadow says of the questions of a day."""
+        with self.system.database.reading() as connection:
+            routed = current(connection).get(DESK)
+        if routed is None or routed.shadow is None:
+            return
+        model = self.model(routed.shadow)
+        said = model.answer(models.of_table(rows, model.kinds)).predictions
+        made = rows.select(["id", "time"]).append_column("prediction", pa.array(said, pa.string()))
+        made = made.append_column("version", pa.array([str(routed.shadow)] * len(rows)))
+        self._keep("shadows", made.append_column("route", pa.array(["shadow"] * len(rows))))
 
     def answered(self, rows: pa.Table) -> pa.Table:
         """What the versions say by the routes."""

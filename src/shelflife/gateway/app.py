@@ -24,6 +24,7 @@ from shelflife.gateway.http import Refused
 from shelflife.gateway.journal import Journal
 from shelflife.gateway.metrics import METRICS, Metrics
 from shelflife.gateway.serving import Failed, Loaded, Waiting
+from shelflife.routes import DIRECT
 from shelflife.workspace import Settings
 
 MOST_WAITING = 2_000  # rows that may wait for one model; a larger request is taken where nothing waits
@@ -215,7 +216,7 @@ class Gateway:
     async def _answered(self, system: str, asked: Asked, version: str | None, who: list[str]) -> tuple[Waiting, Loaded]:
         """The answer of whoever the routes choose, or of a version that was asked for."""
         serving = self._serving(system)
-        route, loaded = serving.choose(asked.key) if version is None else ("direct", _of_version(serving, version))
+        route, loaded = serving.choose(asked.key) if version is None else (DIRECT, _of_version(serving, version))
         who[:] = system, str(loaded.version), route
         kinds = loaded.model.kinds
         columns = asked.columns(kinds)

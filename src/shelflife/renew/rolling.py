@@ -164,6 +164,10 @@ def _left(going: Going, rolling: Rollout | None, found: live.Live, began: dateti
     until = began + (asked.time or timedelta()) + (outcome.within if seen and outcome is not None else timedelta())
     if going.now < until:
         return f"watched until {until:%Y-%m-%d %H:%M}" + (", when outcomes are due" if seen else "")
+    if not found.rows:
+        return "nobody has asked yet"
+    if seen and going.renewal.champion is not None and not len(found.errors):
+        return "none of them could be compared with the champion's yet"
     return "no outcome of them is known yet" if seen and not rows else None
 
 

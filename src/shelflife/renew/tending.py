@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 from datetime import datetime
 
-from sqlalchemy import URL, Connection, func, select
+import pyarrow.compute as pc
+from sqlalchemy import URL, Connection, select
 
 from shelflife.durable import Durable
 from shelflife.errors import BadInput
 from shelflife.events import RenewalHeld
 from shelflife.ledger import append
 from shelflife.plan import Plan, Written
+from shelflife.plan.spec import Outcomes
 from shelflife.renew import approval, making, proving, registry, rolling, rollout, run
 from shelflife.renew.run import BY, Reason, Renewal, Rooms
 from shelflife.renew.triggers import Due, Known, due
-from shelflife.store.schema import batches, findings, ledger
+from shelflife.store.schema import findings, ledger
+from shelflife.store.tables import Tables
 from shelflife.workspace import Settings
 
 _HANDLERS = {
@@ -52,7 +55,7 @@ class Renewer:
         plan, now = written.plan, self._rooms.clock.now()
         with self._rooms.database.reading() as connection:
             under_way = run.living(connection, plan.system)
-            known = None if under_way is not None else known_of(connection, plan)
+            known = None if under_way is not None else known_of(connection, self._rooms.tables, plan)
             idle = under_way is not None and _idle(connection, under_way, now)
         if under_way is not None:
             if not idle:
@@ -115,7 +118,7 @@ class Renewer:
                 append(connection, event, at=now, by=BY)
 
 
-def known_of(connection: Connection, plan: Plan) -> Known:
+def known_of(connection: Connection, tables: Tables, plan: Plan) -> Known:
     """What is known of a system, as far as its renewal is concerned."""
     own = [one for one in run.every(connection, plan.system) if one.ended is not None]
     pointed = registry.pointer(connection, plan.system, "champion")
@@ -134,7 +137,7 @@ def known_of(connection: Connection, plan: Plan) -> Known:
         asked=heard[0].started if heard else None,
         answered=frozenset(reason.finding for one in own for reason in one.reasons if reason.finding is not None),
         challenged=challenged[0].started if challenged else None,
-        outcomes=_outcomes(connection, plan, own[0].started if own else None),
+        outcomes=_outcomes(tables, plan, own[0].started if own else None),
     )
 
 
@@ -143,16 +146,14 @@ def _best_before(connection: Connection, system: str, version: int) -> datetime 
     return None if said is None else datetime.fromisoformat(said)
 
 
-def _outcomes(connection: Connection, plan: Plan, since: datetime | None) -> int:
+def _outcomes(tables: Tables, plan: Plan, since: datetime | None) -> int:
     """How many outcomes came since a moment; only counted where the plan asks for it."""
-    if plan.renew is None or not any(hasattr(one, "outcomes") for one in plan.renew.when):
+    if plan.renew is None or not any(isinstance(one, Outcomes) for one in plan.renew.when):
         return 0
-    query = select(func.coalesce(func.sum(batches.c.rows), 0)).where(
-        batches.c.system == plan.system, batches.c.kind == "outcomes", batches.c.done.is_not(None)
-    )  # fmt: skip
-    if since is not None:
-        query = query.where(batches.c.done > since)
-    return int(connection.execute(query).scalar_one())
+    found = tables.dataset(plan.system, "outcomes")
+    if found is None:
+        return 0
+    return int(found.count_rows(filter=None if since is None else pc.field("received") > since))
 
 
 def _idle(connection: Connection, renewal: Renewal, now: datetime) -> bool:
