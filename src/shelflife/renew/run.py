@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 from shelflife.clock import Clock
 from shelflife.durable import Ended
 from shelflife.errors import BadInput, Missing, ShelflifeError
-from shelflife.events import RenewalEnded, RenewalStarted, RenewalStep
+from shelflife.events import RenewalEnded, RenewalJoined, RenewalStarted, RenewalStep
 from shelflife.ledger import append
 from shelflife.plan import Written
 from shelflife.plan.spec import Renew
@@ -212,12 +212,14 @@ def start(
         alone(connection, system)  # of two that start one at once the other sees the first
         under_way = living(connection, system)
         if under_way is not None:
-            known = {(one.what, one.finding) for one in under_way.reasons}
-            new = [one for one in reasons if (one.what, one.finding) not in known]
-            late = [replace(one, late=True) for one in new]
-            values = [vars(one) for one in (*under_way.reasons, *late)]
-            which = renewals.c.number == under_way.number
-            connection.execute(update(renewals).where(which).values(reasons=values))
+            known = {replace(one, late=True) for one in under_way.reasons}
+            late = [said for said in (replace(one, late=True) for one in reasons) if said not in known]
+            if late:
+                values = [vars(one) for one in (*under_way.reasons, *late)]
+                which = renewals.c.number == under_way.number
+                connection.execute(update(renewals).where(which).values(reasons=values))
+                event = RenewalJoined(system, under_way.number, tuple(one.says for one in late))
+                append(connection, event, at=now, by=by)
             return one(connection, under_way.number)
         routed = current(connection).get(system)
         made = connection.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import datetime
 
 import pyarrow.compute as pc
@@ -114,7 +115,7 @@ class Renewer:
             query = select(ledger.c.body).where(ledger.c.system == system, ledger.c.kind == RenewalHeld.kind)
             last = connection.execute(query.order_by(ledger.c.number.desc()).limit(1)).scalar()
             event = RenewalHeld(system, says)
-            if last is None or says not in last:  # told once
+            if last is None or json.loads(last)["says"] != says:  # told once
                 append(connection, event, at=now, by=BY)
 
 
