@@ -43,8 +43,9 @@ class Guard:
             with self._database().reading() as connection:
                 found = tokens.find(connection, secret, now=self._clock.now())
         except Exception:  # noqa: BLE001 - the database is away
-            expired = before is not None and before.expires is not None and before.expires <= self._clock.now()
-            return None if expired else before
+            if before is None or (before.expires is not None and before.expires <= self._clock.now()):
+                return None
+            found = before  # and is not asked about each time: that may take long
         if len(self._known) > _MANY:
             self._known.clear()
         self._known[secret] = found, time.monotonic()

@@ -322,7 +322,7 @@ class Gateway:
         if not ready:
             return _metadata(serving, loaded)
         if loaded.broken is not None:
-            raise Refused(503, "not_ready", f"Version {loaded.version} answers no more: {loaded.broken}")
+            raise Refused(503, "not_ready", f"Version {loaded.version} answers no more; the log says why.")
         return {"name": place[1], "ready": True}
 
 

@@ -137,7 +137,7 @@ class Loaded:
             self._split(group, *self._answers(_together(group)))
         except Exception as error:  # noqa: BLE001 - whatever a model raises
             if len(group) == 1:
-                group[0].failed = Failed(_said(error))
+                group[0].failed = Failed(self._said(error))
             else:
                 for one in group:
                     self._alone(one)
@@ -155,7 +155,13 @@ class Loaded:
         try:
             self._split([one], *self._answers(one.columns))
         except Exception as error:  # noqa: BLE001 - as above
-            one.failed = Failed(_said(error))
+            one.failed = Failed(self._said(error))
+
+    def _said(self, error: Exception) -> str:
+        """What a model raised; errors quote what was asked, and of private inputs nothing is written anywhere."""
+        if self.private & self.model.kinds.keys():
+            return f"The model raised {type(error.__cause__ or error).__name__}"
+        return str(error) if isinstance(error, ShelflifeError) else f"{type(error).__name__}: {str(error)[:300]}"
 
     def _answers(self, columns: Columns) -> tuple[Answers, list[Any]]:
         found = self.model.answer(frame(columns, self.model.kinds))
@@ -220,7 +226,3 @@ def _together(group: list[Waiting]) -> Columns:
         parts = [one.columns[name] for one in group]
         found[name] = np.concatenate(parts) if isinstance(first, np.ndarray) else list(chain.from_iterable(parts))
     return found
-
-
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, ShelflifeError) else f"{type(error).__name__}: {str(error)[:300]}"
