@@ -26,7 +26,7 @@ _GOING = ["PENDING", "ENQUEUED", "DELAYED"]
 
 @dataclass(frozen=True)
 class Leg:
-    """A leg that is under way, or was stopped by an error.
+    """The last leg of a run.
 
     Attributes
     ----------
@@ -125,15 +125,13 @@ class Durable:
 
 
 def legs(url: str) -> list[Leg]:
-    """Those that are under way, and those that were stopped by an error; read by whoever asks, and nothing is done."""
+    """The last leg of each run: what stopped an earlier one is over; read by whoever asks, and nothing is done."""
     from dbos import DBOSClient
 
     client = DBOSClient(system_database_url=url)
     try:
-        found = client.list_workflows(status=[*_GOING, "ERROR"], load_input=False, name="leg")
+        found = client.list_workflows(load_input=False, name="leg")
     finally:
         client.destroy()
-    return [
-        Leg(one.workflow_id.partition("/")[0], one.status, None if one.error is None else str(one.error))
-        for one in found
-    ]
+    last = {one.workflow_id.partition("/")[0]: one for one in found}  # they come in order of their beginning
+    return [Leg(run, one.status, None if one.error is None else str(one.error)) for run, one in last.items()]

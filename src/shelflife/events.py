@@ -352,6 +352,16 @@ class RenewalStarted(Event):
 
 
 @dataclass(frozen=True)
+class RenewalJoined(Event):
+    """More reasons came for a renewal that was under way already; its steps stay what they are."""
+
+    kind: ClassVar[str] = "renewal.joined"
+    system: str
+    renewal: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RenewalStep(Event):
     """A step of a renewal was done."""
 

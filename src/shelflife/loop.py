@@ -48,8 +48,7 @@ def tasks_of(plan: Plan) -> list[Task]:
     """What a plan asks to be done again and again, in the order in which it is done."""
     found = [Task(plan.system, "pull", name, feed.pull.every) for name, feed in plan.feeds.items() if feed.pull]
     found.append(Task(plan.system, "watch", None, min(plan.watch.bucket, _LOOK)))
-    if plan.renew is not None:
-        found.append(Task(plan.system, "renew", None, _LOOK))
+    found.append(Task(plan.system, "renew", None, _LOOK))
     if plan.keep is not None:
         found.append(Task(plan.system, "expire", None, _DAY))
     found.append(Task(plan.system, "compact", None, _DAY))

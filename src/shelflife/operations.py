@@ -15,6 +15,7 @@ from shelflife.renew import registry, run
 from shelflife.renew.registry import Pointer, Version
 from shelflife.renew.run import Done, Renewal
 from shelflife.renew.steps import Step, steps
+from shelflife.renew.triggers import Due
 from shelflife.watch import reference
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from shelflife.renew.reproduce import Reproduced
     from shelflife.renew.stuck import Stuck
     from shelflife.renew.tending import Renewer
-    from shelflife.renew.triggers import Due
     from shelflife.system import System
 
 
@@ -101,7 +101,9 @@ class Renewing:
         """Start what is due of a system, go on with what can, and let MLflow's aliases follow."""
         here = self._system
         number, _, written = here.newest(system)
-        found = self._renewer.tend(number, written)
+        with here.database.reading() as connection:
+            idle = written.plan.renew is None and run.living(connection, system) is None
+        found = Due() if idle else self._renewer.tend(number, written)
         here.watching.tell_moved(system, registry.follow(here.database, here.settings, system, now=here.clock.now()))
         return found
 
@@ -138,7 +140,7 @@ class Renewing:
 
         plan = self._system.plan(system).plan
         with self._system.database.reading() as connection:
-            return causes(plan, known_of(connection, plan))
+            return causes(plan, known_of(connection, self._system.tables, plan))
 
     def planned(self, number: int) -> list[Step]:
         """What a renewal does."""

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from shelflife.store.schema import routes
 
+DIRECT = "direct"  # the route of what somebody asked of one version, whatever the routes say
 _WHOLE = 1 << 64
 
 

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from tests.gateway.conftest import NAME, Breaking, Constant, Desk, Slow, answering, learned, process, ready, wait
 
-from shelflife.gateway.asked import without
 from shelflife.observe.keep import check_fits
 from shelflife.observe.rows import from_json
 from shelflife.store.log import Log, adopted, records
@@ -103,25 +102,11 @@ def test_what_is_private_is_in_no_error(desk: Desk, tmp_path: Path, caplog: pyte
         said = httpx.post(f"{url}/v2/models/{NAME}/versions/2/infer", json=direct)
         assert said.status_code == 503
         said = httpx.get(f"{url}/v2/models/{NAME}/versions/2/ready")
-        assert (said.status_code, "71.25" in said.text, "cannot do" in said.text) == (503, False, True)
+        assert (said.status_code, "71.25" in said.text) == (503, False)
     failed = desk.kept("shadows")["error"]
     assert len(failed) == 2
     assert not failed.str.contains("71.25", regex=False).any()
-    assert failed.str.contains("'weight': …").all()
     assert "71.25" not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("text", "values", "wanted"),
-    [
-        ("no 'Ada' here", [["Ada", None]], "no '…' here"), ("at 60", [np.array([60.0])], "at …"),
-        ("it is [1.5, 2.5]", [[[1.5, 2.5]]], "it is […, …]"),
-        ("cut off at Ada Love", [["Ada Lovelace"]], "cut off at …"),
-        ("a 'line\\nbreak'", [["line\nbreak"]], "a '…'"), ("nan", [np.array([np.nan])], "nan"), ("", [["x"]], ""),
-    ],
-)  # fmt: skip
-def test_an_error_tells_nothing_private(text: str, values: list[Any], wanted: str) -> None:
-    assert without(text, values) == wanted
 
 
 class Scoring(Constant):

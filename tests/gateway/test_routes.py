@@ -130,14 +130,15 @@ def test_a_canary_that_crashes_is_unready_and_the_champion_falls_in(desk: Desk) 
         assert (ask(id="a")["version"], ask(id="b")["route"]) == (2, "canary")
         said = ask(id="c", age=120)
         assert (said["version"], said["route"], said["prediction"]) == (1, "fallback", "billing")
-        assert httpx.get(f"{url}/v2/models/{NAME}/versions/2/ready").status_code == 503
+        told = httpx.get(f"{url}/v2/models/{NAME}/versions/2/ready")
+        assert (told.status_code, told.json()["error"]) == (503, "Version 2 answers no more; the log says why.")
         assert httpx.get(f"{url}/v2/models/{NAME}/ready").status_code == 200
         assert ask(id="d")["route"] == "fallback"
     kept = desk.kept().set_index("id")
     assert kept["route"].to_dict() == {"a": "canary", "b": "canary", "c": "fallback", "d": "fallback"}
     (failed,) = desk.kept("shadows").to_dict("records")
     assert (failed["id"], failed["version"], failed["route"]) == ("c", "2", "canary")
-    assert failed["error"] == "The model raised RuntimeError: too old"
+    assert failed["error"] == "The model raised RuntimeError"  # it was asked with what is private, and may quote it
     assert {(one.version, one.route): (one.rows, one.failed) for one in split(desk.system.tables, NAME)} == {
         ("2", "canary"): (2, 1), ("1", "fallback"): (2, 0),
     }  # fmt: skip
@@ -200,7 +201,7 @@ def test_a_row_that_nobody_can_answer_is_no_fault_of_the_canary(desk: Desk) -> N
         found = httpx.post(f"{url}/predict/{NAME}", json={**ROW, "age": 120})
         assert (found.status_code, found.json()["error"]["code"]) == (503, "model_failed")
         assert found.json()["error"]["says"] == (
-            "Version 3 of support-desk cannot answer this: The model raised RuntimeError: too old"
+            "Version 3 of support-desk cannot answer this: The model raised RuntimeError"
         )
         assert httpx.get(f"{url}/v2/models/{NAME}/versions/2/ready").status_code == 200
 
@@ -248,7 +249,7 @@ def test_a_shadow_delays_and_fails_nothing(desk: Desk, tmp_path: Path, kind: str
     assert set(shadows["version"]) == {"2"}
     assert set(shadows["route"]) == {"shadow"}
     if kind == "raising":
-        assert shadows.loc["n1", "error"] == "The model raised RuntimeError: too old"
+        assert shadows.loc["n1", "error"] == "The model raised RuntimeError"
         assert (shadows.loc["n0", "prediction"], shadows.loc["n0", "score"]) == ("shadow", 0.75)
     else:
         assert 'became="dropped",system="support-desk",version="2"' in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -15,6 +16,10 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from tests.gateway.conftest import NAME, Desk, answering, ready, wait
+
+from shelflife.errors import BadInput
+from shelflife.gateway.access import Guard
+from shelflife.store.database import Database
 
 ROW: dict[str, Any] = {"channel": "mail", "age": 20.0, "weight": 60.5}
 
@@ -111,6 +116,28 @@ def test_where_tokens_are_asked_for_only_they_come_in(desk: Desk) -> None:
         ready(url)
         found = httpx.post(f"{url}/predict/{NAME}", json=ROW, headers={"Authorization": f"Bearer {secret}"})
         assert found.status_code == 401
+
+
+def test_while_the_database_is_away_a_known_token_is_looked_at_once_in_a_while(desk: Desk) -> None:
+    secret, _ = desk.system.tokens.make("shop", ["observe"], by="lead")
+    away, looks = [False], [0]
+
+    def database() -> Database:
+        looks[0] += 1
+        if away[0]:
+            raise BadInput("The database is away.")
+        return desk.system.database
+
+    guard = Guard(database, desk.system.clock)
+
+    async def asks() -> list[bool]:
+        return [await guard.allows(f"Bearer {secret}".encode(), NAME) for _ in range(5)]
+
+    assert asyncio.run(asks()) == [True] * 5
+    away[0], looks[0] = True, 0
+    guard._known = {known: (token, at - 60.0) for known, (token, at) in guard._known.items()}
+    assert asyncio.run(asks()) == [True] * 5
+    assert looks[0] == 1
 
 
 def test_prometheus_is_told_who_answered_and_how(gateway: str) -> None:

@@ -7,12 +7,15 @@ from datetime import timedelta
 import pytest
 from tests.renew.living import DESK, written
 
+from shelflife.durable import Durable, Ended, legs
+from shelflife.errors import BadInput
 from shelflife.loop import Loop, tasks_of
 from shelflife.renew import approval, run
 from shelflife.renew.stuck import Stuck
 from shelflife.store.schema import tasks
 from shelflife.system import System
 from shelflife.testing.clock import ManualClock
+from shelflife.workspace import Settings
 
 MINUTE = timedelta(minutes=1)
 pytestmark = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
@@ -75,12 +78,62 @@ def test_it_stands_still(system: System, clock: ManualClock) -> None:
     assert {one[0] for one in stuck(system)} == {"The loop"}
 
 
-def test_a_plan_that_renews_is_tended_by_the_loop_and_another_is_not(system: System, clock: ManualClock) -> None:
+def test_renewals_are_tended_by_the_loop(system: System, clock: ManualClock) -> None:
     plan = system.plan(DESK).plan
     assert ("renew", MINUTE) in {(one.verb, one.every) for one in tasks_of(plan)}
-    assert "renew" not in {one.verb for one in tasks_of(plan.model_copy(update={"renew": None}))}
     system.renewing.start(DESK, because="x", by="analyst")
     clock.advance(MINUTE)
     assert "renew" in {one.verb for one in Loop(system).tick()}
     system.renewing.join()
     assert system.renewing.renewals(DESK)[0].state == "held"  # it has no rows to learn from
+
+
+def test_what_stopped_a_leg_is_told_until_the_run_has_gone_on(settings: Settings) -> None:
+    url = f"sqlite:///{settings.home}/legs.db"
+    broken = [True]
+
+    def do(run: str, place: int) -> Ended:
+        if broken.pop() if broken else False:
+            raise OSError("the disk is full")
+        return "over"
+
+    durable = Durable(url, do)
+    try:
+        for said in ["the disk is full", None]:
+            assert durable.go("renewal-1", 0)
+            durable.join()
+            (leg,) = legs(url)
+            assert (leg.run, leg.error and said in leg.error) == ("renewal-1", said and True)
+    finally:
+        durable.close()
+
+
+def test_a_decision_of_the_last_moment_stands(system: System, clock: ManualClock) -> None:
+    made = system.renewing.start(DESK, because="x", by="analyst")
+    with system.database.writing() as connection:
+        approval.ask(
+            connection, system.plan(DESK).plan, made.plan, renewal=made.number, digest="a", report="b",
+            now=clock.now(), by="renew",
+        )  # fmt: skip
+    system.renewing.decide(made.number, approve=True, person="lead", reason="")
+    with (
+        system.database.writing() as connection,
+        pytest.raises(BadInput, match="was decided on in the last moment"),
+    ):
+        approval.expire(connection, DESK, made.number, now=clock.now(), by="renew")
+
+
+def test_each_reason_is_told_once(system: System) -> None:
+    made = system.renewing.start(DESK, because="complaints", by="analyst")
+    for _ in range(2):
+        system.renewing.start(DESK, because="a new price", by="lead")
+    reasons = system.renewing.renewal(made.number)[0].reasons
+    assert [(one.says, one.late) for one in reasons] == [("complaints", False), ("a new price", True)]
+    (told,) = system.ledger.entries(system=DESK, kind="renewal.joined")
+    assert (told.body["reasons"], told.by) == (["a new price"], "lead")
+
+
+def test_what_speaks_against_a_renewal_is_told_once(system: System, clock: ManualClock) -> None:
+    for says in ('finding 1: "größe" is missing', 'finding 1: "größe" is missing', 'finding 1: "größe" is miss'):
+        system.renewing._renewer._hold(DESK, says, clock.now())
+    assert len(list(system.ledger.entries(system=DESK, kind="renewal.held"))) == 2

@@ -6,10 +6,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from tests.renew.living import written
+from tests.renew.living import DESK, written
 
+from shelflife.observe.keep import keep
+from shelflife.observe.rows import from_arrow
+from shelflife.renew.tending import known_of
 from shelflife.renew.triggers import Due, Known, causes, due
+from shelflife.system import System
+from shelflife.testing.clock import ManualClock
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -131,3 +137,30 @@ def test_why_it_got_worse_is_said_from_findings() -> None:
         " thing, and rows since then the right one",
     )
     assert causes(written(when=["quality"]).plan, replace(known, findings=found[2:])) == ()
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_outcomes_of_all_batches_since_the_last_renewal_are_counted(system: System, clock: ManualClock) -> None:
+    plan = written(when=[{"outcomes": 100}]).plan
+    system.apply(written(when=[{"outcomes": 100}]), by="lead", because="it renews")
+
+    def known() -> int:
+        with system.database.reading() as connection:
+            return known_of(connection, system.tables, plan).outcomes
+
+    def send(*names: str) -> None:
+        clock.advance(timedelta(minutes=1))
+        read = from_arrow(pa.table({"id": names, "outcome": ["a"] * len(names)}), system.shape(DESK, "outcomes"),
+                          now=clock.now())  # fmt: skip
+        keep(system.database, system.tables, source=names[0], system=DESK, kind="outcomes", rows=read.table,
+             now=clock.now())  # fmt: skip
+
+    assert known() == 0
+    send("1", "2", "3"), send("4"), send("5", "6")
+    assert known() == 6
+    clock.advance(timedelta(minutes=1))
+    made = system.renewing.start(DESK, because="x", by="analyst")
+    system.renewing.cancel(made.number, reason="x", by="lead")
+    assert known() == 0
+    send("7")
+    assert known() == 1

@@ -63,17 +63,17 @@ def test_each_thing_is_done_as_often_as_the_plan_asks(system: System, tmp_path: 
     write(tmp_path / "t.parquet", "a")
     system.apply(written(tmp_path / "t.parquet", keep="400d"), by="lead", because="a feed")
     loop = Loop(system)
-    assert names(loop.tick()) == ["pull tickets", "watch", "expire", "compact"]
+    assert names(loop.tick()) == ["pull tickets", "watch", "renew", "expire", "compact"]
     assert names(loop.tick()) == []
     write(tmp_path / "t.parquet", "a", "b")
     clock(system).advance(HOUR - timedelta(seconds=1))
-    assert names(loop.tick()) == ["watch"]
+    assert names(loop.tick()) == ["watch", "renew"]
     clock(system).advance(timedelta(seconds=1))
     assert names(loop.tick()) == ["pull tickets"]
     assert kept(system) == ["a", "b"]
     # After days of rest each is done once, not once for every time that was missed.
     clock(system).advance(timedelta(days=9))
-    assert names(loop.tick()) == ["pull tickets", "watch", "expire", "compact"]
+    assert names(loop.tick()) == ["pull tickets", "watch", "renew", "expire", "compact"]
     assert names(loop.tick()) == []
 
 
@@ -103,7 +103,7 @@ def test_one_of_two_does_it_and_the_other_takes_over(system: System, tmp_path: P
     assert not second.tick()
     # The first is gone without a word.
     clock(system).advance(HOUR)
-    assert names(second.tick()) == ["pull tickets", "watch"]
+    assert names(second.tick()) == ["pull tickets", "watch", "renew"]
     assert not first.tick()
     # The second says that it goes.
     second.resign()
@@ -111,7 +111,7 @@ def test_one_of_two_does_it_and_the_other_takes_over(system: System, tmp_path: P
     write(tmp_path / "t.parquet", "a", "b")
     system.apply(written(tmp_path / "t.parquet", title="Renamed"), by="lead", because="a name")
     clock(system).advance(HOUR)
-    assert names(first.tick()) == ["pull tickets", "watch"]
+    assert names(first.tick()) == ["pull tickets", "watch", "renew"]
     other.close()
     assert kept(system) == ["a", "b"]
 
@@ -173,4 +173,4 @@ def test_due_is_what_was_never_done_or_long_ago(wanted: list[tuple[str, int]], a
 
 
 def test_a_plan_without_feeds_or_keep_still_keeps_its_tables_in_order() -> None:
-    assert [task.name for task in tasks_of(plans.minimal())] == ["watch", "compact"]
+    assert [task.name for task in tasks_of(plans.minimal())] == ["watch", "renew", "compact"]

@@ -35,6 +35,7 @@ class Reason(BaseModel):
     what: str = Field(description="The trigger: a word of the plan, `challenger`, or `hand`.")
     says: str
     finding: int | None = Field(description="The finding that it follows from.")
+    late: bool = Field(description="Whether it came when the renewal was under way, and decides nothing of it.")
 
 
 class Step(BaseModel):
@@ -209,5 +210,5 @@ def _system(request: Request) -> System:
 
 def _renewal(one: run.Renewal) -> Renewal:
     said = {name: value for name, value in dataclasses.asdict(one).items() if name != "reasons"}
-    reasons = [Reason(what=each.what, says=each.says, finding=each.finding) for each in one.reasons]
+    reasons = [Reason(**vars(each)) for each in one.reasons]
     return Renewal(**said, reasons=reasons)

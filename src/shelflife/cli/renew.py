@@ -146,7 +146,7 @@ def _show(one: Renewal, done: list[Done], planned: list[str]) -> None:
     typer.echo(f"Renewal {one.number} of {one.system}: {one.state}. {one.says}.")
     for reason in one.reasons:
         finding = f" (finding {reason.finding})" if reason.finding is not None else ""
-        typer.echo(f"  because {reason.says}{finding}")
+        typer.echo(f"  because {reason.says}{finding}{' (came later)' if reason.late else ''}")
     known = {step.name: step for step in done}
     for name in planned:
         step = known.get(name)

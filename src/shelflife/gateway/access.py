@@ -41,7 +41,9 @@ class Guard:
             with self._following.database().reading() as connection:
                 found = tokens.find(connection, secret, now=self._clock.now())
         except Exception:  # noqa: BLE001 - the database is away
-            return self._last(secret, before)
+            found = self._last(secret, before)  # and it is not asked about each time: that may take long
+            if found is None:
+                return None
         if len(self._known) > _MANY:
             self._known.clear()
         self._known[secret] = found, time.monotonic()

@@ -26,6 +26,7 @@ from shelflife.gateway.journal import Journal
 from shelflife.gateway.last import NAME as LAST
 from shelflife.gateway.metrics import METRICS, Metrics
 from shelflife.gateway.serving import Failed, Loaded, Waiting
+from shelflife.routes import DIRECT
 from shelflife.workspace import Settings
 
 MOST_WAITING = 2_000  # rows that may wait for one model; a larger request is taken where nothing waits
@@ -218,7 +219,7 @@ class Gateway:
     async def _answered(self, system: str, asked: Asked, version: str | None, who: list[str]) -> tuple[Waiting, Loaded]:
         """The answer of whoever the routes choose, or of a version that was asked for."""
         serving = self._serving(system)
-        route, loaded = serving.choose(asked.key) if version is None else ("direct", _of_version(serving, version))
+        route, loaded = serving.choose(asked.key) if version is None else (DIRECT, _of_version(serving, version))
         who[:] = system, str(loaded.version), route
         kinds = loaded.model.kinds
         columns = asked.columns(kinds)
@@ -325,7 +326,7 @@ class Gateway:
         if not ready:
             return _metadata(serving, loaded)
         if loaded.unready is not None:
-            raise Refused(503, "not_ready", f"Version {loaded.version} answers no more: {loaded.unready}")
+            raise Refused(503, "not_ready", f"Version {loaded.version} answers no more; the log says why.")
         return {"name": place[1], "ready": True}
 
 

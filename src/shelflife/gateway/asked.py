@@ -245,34 +245,8 @@ def hidden(values: Any) -> list[str | None]:
     return [None if value is None else hashlib.sha256(value).hexdigest()[:32] for value in known]
 
 
-def without(text: str, private: Sequence[Any]) -> str:
-    """What a model says of its inputs, without the values of those that are private.
-
-    >>> without("could not convert 'Ada Lovelace' to a number, and 61.5", [["Ada Lovelace"], [61.5]])
-    "could not convert '…' to a number, and …"
-    """
-    plain = {value for values in private for one in _listed(values) for value in (one if type(one) is list else [one])}
-    forms = {form for value in plain if value is not None for form in _forms(value)}
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "…")
-        if form[:_TELLING] in text[-len(form) :]:  # it may have been cut off in the midst of one
-            lengths = range(min(len(form), len(text)), _TELLING - 1, -1)
-            cut = next((length for length in lengths if text.endswith(form[:length])), 0)
-            text = f"{text[: len(text) - cut]}…" if cut else text
-    return text
-
-
 def _listed(values: Any) -> list[Any]:
     return list(values.tolist() if isinstance(values, np.ndarray) else values)
-
-
-def _forms(value: Any) -> list[str]:
-    """How a value may stand in a text."""
-    if isinstance(value, str):
-        return [one for one in (value, repr(value)[1:-1]) if one]
-    if isinstance(value, bool) or value != value:  # noqa: PLR0124 - what tells nothing
-        return []
-    return [str(value), *([str(int(value))] if isinstance(value, float) and value.is_integer() else [])]
 
 
 def _shown(value: Any) -> str:

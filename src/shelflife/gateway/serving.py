@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from shelflife.errors import ShelflifeError
-from shelflife.gateway.asked import Asked, Columns, hidden, without
+from shelflife.gateway.asked import Asked, Columns, hidden
 from shelflife.gateway.journal import Journal
 from shelflife.models import Answers, Model, frame, scored
 from shelflife.plan import Plan
@@ -153,7 +153,7 @@ class Loaded:
             self._split(group, *self._answers(_together(group)))
         except Exception as error:  # noqa: BLE001 - whatever a model raises
             if len(group) == 1:
-                group[0].failed = self._failed(error, group[0].columns)
+                group[0].failed = Failed(self._said(error))
             else:
                 for one in group:
                     self._alone(one)
@@ -172,12 +172,13 @@ class Loaded:
         try:
             self._split([one], *self._answers(one.columns))
         except Exception as error:  # noqa: BLE001 - as above
-            one.failed = self._failed(error, one.columns)
+            one.failed = Failed(self._said(error))
 
-    def _failed(self, error: Exception, columns: Columns) -> Failed:
-        """What a model raised, without what is private: it is kept, logged and told."""
-        said = str(error) if isinstance(error, ShelflifeError) else f"{type(error).__name__}: {str(error)[:300]}"
-        return Failed(without(said, [columns[name] for name in sorted(self.private) if name in columns]))
+    def _said(self, error: Exception) -> str:
+        """What a model raised; errors quote what was asked, and of private inputs nothing is written anywhere."""
+        if self.private & self.model.kinds.keys():
+            return f"The model raised {type(error.__cause__ or error).__name__}"
+        return str(error) if isinstance(error, ShelflifeError) else f"{type(error).__name__}: {str(error)[:300]}"
 
     def _look(self, answered: list[Waiting], failed: list[Waiting]) -> None:
         """Tell a row that the model cannot answer from a model that cannot answer."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from shelflife.gateway.following import FALLBACK
-from shelflife.routes import Routes
+from shelflife.routes import DIRECT, Routes
 from shelflife.store.tables import Tables
 
 
@@ -76,7 +76,7 @@ def replayed(
     by = {one.revision: one for one in history}
     wrong = 0
     for key, revision, version, route in zip(keys, revisions, versions, routes, strict=True):
-        if route == "direct":
+        if route == DIRECT:
             continue
         said = by[int(revision)]
         wanted = said.version(key)

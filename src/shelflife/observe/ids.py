@@ -54,6 +54,14 @@ def digests(ids: pa.ChunkedArray | pa.Array | Sequence[str]) -> np.ndarray[Any, 
     return np.frombuffer(flat.buffers()[1], DIGEST, count=len(flat), offset=flat.offset * _LENGTH)
 
 
+def of_rows(kind: RowKind, rows: pa.Table) -> np.ndarray[Any, Any]:
+    """What stands for each row of a kind: its id, and of a shadow its version too, for several are asked the same."""
+    if kind != "shadows":
+        return digests(rows["id"])
+    pairs = zip(rows["id"].to_pylist(), rows["version"].to_pylist(), strict=True)
+    return digests([f"{name}\0{version}" for name, version in pairs])
+
+
 def claim(
     connection: Connection, system: str, kind: RowKind, batch: int, ids: np.ndarray[Any, Any], times: Any
 ) -> np.ndarray[Any, Any]:

@@ -7,6 +7,7 @@ with the same source does the steps again, and each finds what was done before.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +27,7 @@ from shelflife.store.schema import batches, delta_tables, ledger
 from shelflife.store.tables import Tables
 
 _SKEW = timedelta(minutes=10)
+_ABOUT: Mapping[str, str] = {"feedback": "prediction_id", "shadows": "id"}  # whose predictions rows are about
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,12 @@ def keep(
     rows
         In the columns of their shape.
     """
-    digests = ids.digests(rows["id"])
+    digests = ids.of_rows(kind, rows)
     batch, redo = _begun(database, source, system, kind, len(rows), now)
     if batch.done:
         return Kept(batch.number, batch.rows, len(rows) - batch.rows)
     mine = _claimed(database, batch, rows, digests)
-    if kind == "feedback":  # what is said of an erased prediction is not kept either
+    if kind in _ABOUT:  # what is said of an erased prediction is not kept either
         with database.reading() as connection:
             mine = np.setdiff1d(mine, _of_erased(connection, system, kind, rows))
     fresh = rows if len(mine) == len(rows) else rows.take(pa.array(mine))
@@ -169,10 +171,10 @@ def settle(
 
 
 def _of_erased(connection: Connection, system: str, kind: RowKind, rows: pa.Table) -> list[int]:
-    """The places of feedback about predictions that were erased."""
-    if kind != "feedback":
+    """The places of what is about predictions that were erased."""
+    if kind not in _ABOUT:
         return []
-    about = rows["prediction_id"].to_pylist()
+    about = rows[_ABOUT[kind]].to_pylist()
     given = [place for place, one in enumerate(about) if one is not None]
     if not given:
         return []

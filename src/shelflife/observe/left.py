@@ -103,8 +103,8 @@ def _finish(database: Database, tables: Tables, query: Any, now: datetime) -> in
     with database.reading() as connection:
         left = connection.execute(query).all()
     for batch in left:
-        columns = ["id", "time"] if batch.kind != "feedback" else ["id", "time", "prediction_id"]
-        rows = tables.batch(batch.system, batch.kind, batch.number, columns)
+        more = {"feedback": ["prediction_id"], "shadows": ["version"]}.get(batch.kind, [])
+        rows = tables.batch(batch.system, batch.kind, batch.number, ["id", "time", *more])
         with database.writing() as connection:
             if not len(rows):
                 closed = update(batches).where(batches.c.number == batch.number, batches.c.done.is_(None))
@@ -112,7 +112,7 @@ def _finish(database: Database, tables: Tables, query: Any, now: datetime) -> in
                     ids.release(connection, batch.system, batch.kind, batch.number)
             else:
                 # Since when it ran is not known any more: its beginning was renewed.
-                settle(connection, tables, batch, rows, ids.digests(rows["id"]), since=None, now=now)
+                settle(connection, tables, batch, rows, ids.of_rows(batch.kind, rows), since=None, now=now)
     return len(left)
 
 

@@ -134,11 +134,10 @@ def check_may(plan: Plan, person: str, *, started_by: str, approve: bool = True)
 
 
 def expire(connection: Connection, system: str, renewal: int, *, now: datetime, by: str) -> None:
-    """Note that nobody decided in time."""
-    connection.execute(
-        update(approvals).where(approvals.c.renewal == renewal, approvals.c.decision.is_(None))
-        .values(decision="expired", at=now, by=by)
-    )  # fmt: skip
+    """Note that nobody decided in time; raises `BadInput` where somebody did after all, whose decision stands."""
+    open_ = (approvals.c.renewal == renewal, approvals.c.decision.is_(None))
+    if not connection.execute(update(approvals).where(*open_).values(decision="expired", at=now, by=by)).rowcount:
+        raise BadInput(f"Renewal {renewal} was decided on in the last moment.")
     append(connection, ApprovalExpired(system, renewal), at=now, by=by)
 
 

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.special import logsumexp
 
 from shelflife.detect.betting import bets
 from shelflife.plan import Plan
 from shelflife.plan.spec import AbortIf
+from shelflife.renew.evidence import log_evidence
+from shelflife.routes import DIRECT
 from shelflife.store.tables import Tables
 
 Floats = NDArray[np.float64]
@@ -38,7 +39,7 @@ class Live:
     rows, others
         How many requests it answered, and how many the other one did, heard or not.
     crashed
-        How many it could not answer.
+        How many it could not answer, and the other one could.
     errors
         How much worse it was than the other, of each outcome in the order in which they came: from -1 to 1.
     overrides
@@ -73,17 +74,19 @@ def abort(live: Live, asked: AbortIf | None) -> str | None:
         return f"it could not answer {live.crashed:,} of {live.rows + live.crashed:,} requests"
     if asked is None:
         return None
+    # What is asked at once shares the level.
+    need = np.log(max(1, len(asked.model_fields_set)) / LEVEL)
     for name, worse, limit in (("error", live.errors, asked.error), ("overrides", live.overrides, asked.overrides)):
-        if limit is not None and evidence(worse, limit.worse_by) >= np.log(1 / LEVEL):
+        if limit is not None and evidence(worse, limit.worse_by) >= need:
             return (
                 f"its {name} {'are' if name.endswith('s') else 'is'} {100 * float(worse.mean()):.1f} points worse on"
                 f" {len(worse):,} rows; at most {100 * limit.worse_by:g} were allowed"
             )
     if asked.latency_p95 is not None and len(live.latencies):
         most = asked.latency_p95.total_seconds() * 1000
-        slow = int((live.latencies > most).sum())
-        if stats.binomtest(slow, len(live.latencies), _SLOW, alternative="greater").pvalue < LEVEL / 10:
-            return f"{slow:,} of {len(live.latencies):,} answers took longer than {most:g} ms"
+        slow = live.latencies > most
+        if log_evidence(slow.astype(np.float64), _SLOW) >= need:
+            return f"{int(slow.sum()):,} of {len(slow):,} answers took longer than {most:g} ms"
     return None
 
 
@@ -141,7 +144,7 @@ def seen(tables: Tables, plan: Plan, *, version: int, beside: int, since: dateti
     made = tables.dataset(plan.system, "predictions")
     if made is None or "route" not in made.schema.names:
         return _nothing()
-    columns = ["id", "time", "version", "route", "prediction", "latency"]
+    columns = ["id", "time", "version", "prediction", "latency"]
     since_then = made.to_table(columns=columns, filter=_since(since, now))
     true = tables.dataset(plan.system, "outcomes")
     told = tables.dataset(plan.system, "feedback")
@@ -166,16 +169,16 @@ def seen(tables: Tables, plan: Plan, *, version: int, beside: int, since: dateti
             connection.register("told", told)
             found = connection.execute(_OVERRIDES, {"ours": ours, "theirs": theirs}).fetchall()
             overrides = differences([(own, float(said)) for own, said in found])
-    return Live(
-        names.count(ours), names.count(theirs) + len(unheard), _crashed(tables, plan, ours, since), errors, overrides,
-        latencies, known,
-    )  # fmt: skip
+    crashed = _crashed(tables, plan, ours, theirs, since)
+    others = names.count(theirs) + len(unheard)
+    return Live(names.count(ours), others, crashed, errors, overrides, latencies, known)
 
 
 _OUTCOMES = """
     WITH said AS (SELECT id, time, version, prediction FROM made UNION ALL BY NAME SELECT * FROM beside)
     SELECT said.version = $ours, said.prediction, truth.outcome FROM said JOIN truth ON truth.id = said.id
-    WHERE said.version IN ($ours, $theirs) ORDER BY truth.batch, said.time, said.id, said.version
+    WHERE said.version IN ($ours, $theirs) AND said.prediction IS NOT NULL AND truth.outcome IS NOT NULL
+    ORDER BY truth.batch, said.time, said.id, said.version
 """
 _OVERRIDES = """
     SELECT made.version = $ours, EXISTS (
@@ -204,20 +207,26 @@ def _beside(tables: Tables, plan: Plan, version: str, since: datetime, like: pa.
     return found.to_table(columns=names, filter=asked)
 
 
-def _crashed(tables: Tables, plan: Plan, version: str, since: datetime) -> int:
+def _crashed(tables: Tables, plan: Plan, ours: str, theirs: str, since: datetime) -> int:
+    """How many requests a version could not answer; what the other one cannot either is the request's fault."""
+    import pyarrow.compute as pc
+
     beside = tables.dataset(plan.system, "shadows")
     if beside is None:
         return 0
-    import pyarrow.compute as pc
-
-    failed = (pc.field("version") == version) & (pc.field("time") >= since) & pc.field("error").is_valid()
-    return int(beside.count_rows(filter=failed))
+    failed = (pc.field("time") >= since) & pc.field("error").is_valid() & (pc.field("route") != DIRECT)
+    found = beside.to_table(columns=["id", "version"], filter=failed & pc.field("version").isin([ours, theirs]))
+    ids: dict[str, set[str]] = {ours: set(), theirs: set()}
+    for name, version in zip(found["id"].to_pylist(), found["version"].to_pylist(), strict=True):
+        ids[version].add(name)
+    return len(ids[ours] - ids[theirs] if ours != theirs else ids[ours])
 
 
 def _since(since: datetime, now: datetime) -> Any:
+    """What the routes let answer: neither what came in otherwise, nor what somebody asked of one version."""
     import pyarrow.compute as pc
 
-    return (pc.field("time") >= since) & (pc.field("time") <= now)
+    return (pc.field("time") >= since) & (pc.field("time") <= now) & (pc.field("route") != DIRECT)
 
 
 def _nothing() -> Live:

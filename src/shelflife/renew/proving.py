@@ -135,7 +135,7 @@ def approve(going: Going) -> Outcome:
         return Outcome(f"{asked.by} approved version {chosen['version']}", {"by": asked.by, "reason": asked.reason})
     if asked.decision == "rejected":
         return _over(going, "rejected", f"{asked.by} rejected it: {asked.reason}")
-    if asked.decision == "expired" or going.now >= asked.expires:
+    if going.now >= asked.expires:
         return _over(going, "expired", f"{whom} did not decide by {asked.expires:%Y-%m-%d %H:%M}")
     if asked.reminded is None and going.now - asked.asked >= (asked.expires - asked.asked) / 2:
         return Outcome(f"Waits for {whom}, who was reminded", waits=True, write=lambda connection: approval.remind(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -265,6 +266,13 @@ def history(connection: Connection, system: str) -> list[Pointer]:
     """All that aliases of a system ever stood for, in order."""
     query = select(pointers).where(pointers.c.system == system).order_by(pointers.c.number)
     return [_pointer(row) for row in connection.execute(query)]
+
+
+def earlier(pointed: Iterable[Pointer], version: int) -> int | None:
+    """The champion before a version first became it; who went back from another one is not led to that again."""
+    champions = (one.version for one in pointed if one.alias == "champion")
+    found = list(itertools.takewhile(lambda one: one != version, champions))
+    return found[-1] if found else None
 
 
 def _pointer(row: Any) -> Pointer:

@@ -5,6 +5,7 @@ Automation may stop and go back. It goes forward only on what a person approved.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -84,16 +85,11 @@ def close(going: Going) -> Outcome:
         else:
             for name in plan.model.score:
                 rows = rows.append_column(name, pa.array([one[name] for one in scores], pa.float64()))
-    compare = going.rooms.reference(plan.system, rows, going.now)
+    compare, alone = going.rooms.reference(plan.system, rows, going.now), _alone(going)
 
     def write(connection: Any) -> None:
         compare(connection)
-        routed = current(connection).get(plan.system)
-        if routed is not None and routed.champion == version:
-            rollout.change(
-                connection, plan.system, champion=version, because=f"renewal {going.renewal.number} is over",
-                now=going.now, by=BY,
-            )  # fmt: skip
+        alone(connection)
 
     return Outcome(f"Version {version} is champion", ends="promoted", write=write)
 
@@ -108,7 +104,8 @@ def _watched(going: Going, version: int, champion: int | None) -> Outcome:
         now = registry.pointer(connection, plan.system, "champion")
     expected = champion if going.step.kind == "canary" else version
     if now is not None and now.version != expected:  # a person decided otherwise meanwhile; that stands
-        return Outcome(f"{now.by} made version {now.version} champion meanwhile: {now.because}", ends="cancelled")
+        says = f"{now.by} made version {now.version} champion meanwhile: {now.because}"
+        return Outcome(says, ends="cancelled", write=_alone(going))
     beside = champion if champion is not None else version
     found = live.seen(going.rooms.tables, plan, version=version, beside=beside, since=began, now=going.now)
     evidence |= found.plain
@@ -137,13 +134,27 @@ def _refused(going: Going, version: int) -> str | None:
 
 
 def _gone_back(going: Going, version: int, champion: int | None, why: str, evidence: dict[str, Any]) -> Outcome:
-    says = f"Version {version} went back: {why}"
+    if champion is None:
+        says = f"Version {version} still answers, as nothing served before that one could go back to: {why}"
+        return Outcome(says, evidence, ends="failed")
 
     def write(connection: Any) -> None:
-        if champion is not None:
-            rollout.back(connection, going.renewal.system, champion, because=why, now=going.now, by=BY)
+        rollout.back(connection, going.renewal.system, champion, because=why, now=going.now, by=BY)
 
-    return Outcome(says, evidence, ends="rolled_back", write=write)
+    return Outcome(f"Version {version} went back: {why}", evidence, ends="rolled_back", write=write)
+
+
+def _alone(going: Going) -> Callable[[Any], None]:
+    """Whoever answers most answers alone from now on: nobody is watched beside."""
+    system, because = going.renewal.system, f"renewal {going.renewal.number} is over"
+
+    def write(connection: Any) -> None:
+        routed = current(connection).get(system)
+        if routed is not None:
+            rollout.change(connection, system, champion=routed.champion, because=because, now=going.now, by=BY)
+        registry.close(connection, system, "challenger", because=because, now=going.now, by=BY)
+
+    return write
 
 
 def _left(going: Going, rolling: Rollout | None, found: live.Live, began: datetime) -> str | None:
@@ -161,11 +172,13 @@ def _left(going: Going, rolling: Rollout | None, found: live.Live, began: dateti
     until = began + (asked.time or timedelta()) + (outcome.within if seen and outcome is not None else timedelta())
     if going.now < until:
         return f"watched until {until:%Y-%m-%d %H:%M}" + (", when outcomes are due" if seen else "")
+    if not found.rows:
+        return "nobody has asked yet"
     if seen and not rows:
         return "no outcome of them is known yet"
     # Of a canary the champion answers the other requests; while it bakes it may be that nothing answers beside.
     alone = seen and going.step.kind == "canary" and not len(found.errors)
-    return "nothing is known yet that its errors could be compared with" if alone else None
+    return "none of them could be compared with the champion's yet" if alone else None
 
 
 def _abort_if_error(going: Going) -> bool:

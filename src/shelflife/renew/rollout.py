@@ -48,30 +48,33 @@ def promote(
 def back(
     connection: Connection, system: str, version: int | None = None, *, because: str, now: datetime, by: str
 ) -> int:
-    """Let an earlier version answer everybody again: the champion before this one, or the one that is named.
+    """Let an earlier version answer everybody again: the champion before this one, or an earlier one that is named.
 
     Where a canary runs, it is what ends, and the champion stays.
 
     Raises
     ------
     BadInput
-        Where there is none before.
+        Where there is none before, or the one that is named never was champion: nobody goes forward by going back.
     """
     routed = current(connection).get(system)
     if routed is None:
         raise BadInput(f"No version of {system!r} answers requests; there is nothing to roll back.")
+    was = [one for one in registry.history(connection, system) if one.alias == "champion"]
     if version is None and routed.canary is not None:
         version = routed.champion
     if version is None:
-        was = [one for one in registry.history(connection, system) if one.alias == "champion"]
-        earlier = [one.version for one in was if one.version != routed.champion]
-        if not earlier:
+        version = registry.earlier(was, routed.champion)
+        if version is None:
             raise BadInput(f"{system!r} has had no champion before version {routed.champion}.")
-        version = earlier[-1]
     registry.one(connection, system, version)
-    gone = routed.canary if routed.canary is not None and version == routed.champion else routed.champion
+    if version not in {one.version for one in was}:
+        raise BadInput(f"Version {version} of {system!r} never was champion; only a renewal lets it answer.")
+    canary = routed.canary if version == routed.champion else None
+    gone = routed.champion if canary is None else canary
     change(connection, system, champion=version, because=because, now=now, by=by)
-    registry.point(connection, system, "champion", version, by=by, because=because, now=now)
+    if canary is None:
+        registry.point(connection, system, "champion", version, by=by, because=because, now=now)
     registry.close(connection, system, "challenger", by=by, because=because, now=now)
     append(connection, RolledBack(system, version, gone, because), at=now, by=by)
     return version

@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 from shelflife.clock import Clock
 from shelflife.durable import Ended
 from shelflife.errors import BadInput, Missing, ShelflifeError
-from shelflife.events import RenewalEnded, RenewalStarted, RenewalStep
+from shelflife.events import RenewalEnded, RenewalJoined, RenewalStarted, RenewalStep
 from shelflife.ledger import append
 from shelflife.plan import Written
 from shelflife.plan.spec import Renew
@@ -212,12 +212,14 @@ def start(
         alone(connection, system)  # of two that start one at once the other sees the first
         under_way = living(connection, system)
         if under_way is not None:
-            known = {(one.what, one.finding) for one in under_way.reasons}
-            new = [one for one in reasons if (one.what, one.finding) not in known]
-            late = [replace(one, late=True) for one in new]
-            values = [vars(one) for one in (*under_way.reasons, *late)]
-            which = renewals.c.number == under_way.number
-            connection.execute(update(renewals).where(which).values(reasons=values))
+            known = {replace(one, late=True) for one in under_way.reasons}
+            late = [said for said in (replace(one, late=True) for one in reasons) if said not in known]
+            if late:
+                values = [vars(one) for one in (*under_way.reasons, *late)]
+                which = renewals.c.number == under_way.number
+                connection.execute(update(renewals).where(which).values(reasons=values))
+                event = RenewalJoined(system, under_way.number, tuple(one.says for one in late))
+                append(connection, event, at=now, by=by)
             return one(connection, under_way.number)
         routed = current(connection).get(system)
         made = connection.execute(
@@ -248,15 +250,19 @@ def do(rooms: Rooms, handlers: Mapping[str, Callable[[Going], Outcome]], name: s
         rooms, renewal, written, steps_of(renewal, written), {step.name: step.evidence for step in before},
         place, rooms.clock.now(), own,
     )  # fmt: skip
+
+    def undone(connection: Connection) -> None:
+        undo(connection, renewal, because="the renewal failed", now=going.now, by=BY)
+
     try:
         found = handlers[going.step.kind](going)
     except OperationalError:  # the database is away: nothing is the matter with the renewal, and it is tried again
         raise
     except ShelflifeError as error:
-        found = Outcome(str(error), ends="failed", write=_undone(going))
+        found = Outcome(str(error), ends="failed", write=undone)
     except Exception as error:  # noqa: BLE001 - whatever it was, people are told, and the system goes on as it was
         _log.exception("%s of renewal %s", going.step.name, number)
-        found = Outcome(f"{type(error).__name__}: {error}", ends="failed", write=_undone(going))
+        found = Outcome(f"{type(error).__name__}: {error}", ends="failed", write=undone)
     return _note(going, found)
 
 
@@ -266,17 +272,14 @@ def steps_of(renewal: Renewal, written: Written) -> list[Step]:
     return steps(written.plan, recent=recent)
 
 
-def _undone(going: Going) -> Callable[[Connection], None]:
-    """A renewal that fails leaves nobody with its challenger."""
-
-    def write(connection: Connection) -> None:
-        system, because = going.renewal.system, "the renewal failed"
-        routed = current(connection).get(system)
-        if routed is not None and routed.canary is not None:
-            rollout.back(connection, system, because=because, now=going.now, by=BY)
-        registry.close(connection, system, "challenger", because=because, now=going.now, by=BY)
-
-    return write
+def undo(connection: Connection, renewal: Renewal, *, because: str, now: datetime, by: str) -> None:
+    """Leave nobody with the challenger of a renewal that comes to nothing: the champion before it answers again."""
+    routed = current(connection).get(renewal.system)
+    if routed is not None and routed.canary is not None:
+        rollout.back(connection, renewal.system, because=because, now=now, by=by)
+    elif routed is not None and renewal.champion is not None and routed.champion == renewal.challenger:
+        rollout.back(connection, renewal.system, renewal.champion, because=because, now=now, by=by)
+    registry.close(connection, renewal.system, "challenger", because=because, now=now, by=by)
 
 
 def _note(going: Going, found: Outcome) -> Ended:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import datetime
 
-from sqlalchemy import URL, Connection, func, select
+import pyarrow.compute as pc
+from sqlalchemy import URL, Connection, select
 
 from shelflife.durable import Durable
 from shelflife.errors import BadInput
 from shelflife.events import RenewalHeld
 from shelflife.ledger import append
 from shelflife.plan import Plan, Written
+from shelflife.plan.spec import Outcomes
 from shelflife.renew import approval, making, proving, registry, rolling, rollout, run
 from shelflife.renew.run import BY, Reason, Renewal, Rooms
 from shelflife.renew.triggers import Due, Known, due
-from shelflife.routes import current
-from shelflife.store.schema import batches, findings, ledger
+from shelflife.store.schema import findings, ledger
+from shelflife.store.tables import Tables
 from shelflife.workspace import Settings
 
 _HANDLERS = {
@@ -51,11 +54,9 @@ class Renewer:
     def tend(self, number: int, written: Written) -> Due:
         """Start what is due of a system by its newest plan, and go on with what can; what was due."""
         plan, now = written.plan, self._rooms.clock.now()
-        if plan.renew is None:
-            return Due()
         with self._rooms.database.reading() as connection:
             under_way = run.living(connection, plan.system)
-            known = None if under_way is not None else known_of(connection, plan)
+            known = None if under_way is not None else known_of(connection, self._rooms.tables, plan)
             idle = under_way is not None and _idle(connection, under_way, now)
         if under_way is not None:
             if not idle:
@@ -96,7 +97,7 @@ class Renewer:
             renewal = run.held(connection, number)
             if renewal.ended is not None:
                 raise BadInput(f"Renewal {number} is over ({renewal.state}): there is nothing left to cancel.")
-            _back(connection, renewal, reason, now, by)
+            run.undo(connection, renewal, because=reason, now=now, by=by)
             run.end(connection, renewal, "cancelled", reason, now=now, by=by)
 
     def roll_back(self, system: str, version: int | None, *, reason: str, by: str) -> int:
@@ -114,11 +115,11 @@ class Renewer:
             query = select(ledger.c.body).where(ledger.c.system == system, ledger.c.kind == RenewalHeld.kind)
             last = connection.execute(query.order_by(ledger.c.number.desc()).limit(1)).scalar()
             event = RenewalHeld(system, says)
-            if last is None or says not in last:  # told once
+            if last is None or json.loads(last)["says"] != says:  # told once
                 append(connection, event, at=now, by=BY)
 
 
-def known_of(connection: Connection, plan: Plan) -> Known:
+def known_of(connection: Connection, tables: Tables, plan: Plan) -> Known:
     """What is known of a system, as far as its renewal is concerned."""
     own = [one for one in run.every(connection, plan.system) if one.ended is not None]
     pointed = registry.pointer(connection, plan.system, "champion")
@@ -137,7 +138,7 @@ def known_of(connection: Connection, plan: Plan) -> Known:
         asked=heard[0].started if heard else None,
         answered=frozenset(reason.finding for one in own for reason in one.reasons if reason.finding is not None),
         challenged=challenged[0].started if challenged else None,
-        outcomes=_outcomes(connection, plan, own[0].started if own else None),
+        outcomes=_outcomes(tables, plan, own[0].started if own else None),
     )
 
 
@@ -146,16 +147,14 @@ def _best_before(connection: Connection, system: str, version: int) -> datetime 
     return None if said is None else datetime.fromisoformat(said)
 
 
-def _outcomes(connection: Connection, plan: Plan, since: datetime | None) -> int:
+def _outcomes(tables: Tables, plan: Plan, since: datetime | None) -> int:
     """How many outcomes came since a moment; only counted where the plan asks for it."""
-    if plan.renew is None or not any(hasattr(one, "outcomes") for one in plan.renew.when):
+    if plan.renew is None or not any(isinstance(one, Outcomes) for one in plan.renew.when):
         return 0
-    query = select(func.coalesce(func.sum(batches.c.rows), 0)).where(
-        batches.c.system == plan.system, batches.c.kind == "outcomes", batches.c.done.is_not(None)
-    )  # fmt: skip
-    if since is not None:
-        query = query.where(batches.c.done > since)
-    return int(connection.execute(query).scalar_one())
+    found = tables.dataset(plan.system, "outcomes")
+    if found is None:
+        return 0
+    return int(found.count_rows(filter=None if since is None else pc.field("received") > since))
 
 
 def _idle(connection: Connection, renewal: Renewal, now: datetime) -> bool:
@@ -164,13 +163,6 @@ def _idle(connection: Connection, renewal: Renewal, now: datetime) -> bool:
     if renewal.state != "waiting" or asked is None or asked.decision is not None or now >= asked.expires:
         return False
     return asked.reminded is not None or now - asked.asked < (asked.expires - asked.asked) / 2
-
-
-def _back(connection: Connection, renewal: Renewal, reason: str, now: datetime, by: str) -> None:
-    routed = current(connection).get(renewal.system)
-    if routed is not None and routed.canary is not None:
-        rollout.back(connection, renewal.system, because=reason, now=now, by=by)
-    registry.close(connection, renewal.system, "challenger", by=by, because=reason, now=now)
 
 
 def url_of(settings: Settings) -> str:

@@ -55,6 +55,7 @@ SENTENCES = MappingProxyType({
     "alias.moved": "Somebody else moved the alias {alias} of the model {model} in MLflow.",
     "routes.changed": "Version {champion} answers requests{others}: {because}",
     "renewal.started": "Renewal {renewal} was started: {reasons}",
+    "renewal.joined": "There is one more reason for renewal {renewal}, which is under way: {reasons}",
     "renewal.step": "Renewal {renewal} did a step, {step}: {says}",
     "renewal.ended": "Renewal {renewal} is over: {says}",
     "renewal.held": "A renewal was due, and was not started: {says}",

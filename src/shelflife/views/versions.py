@@ -10,7 +10,7 @@ from typing import Any
 from shelflife.errors import BadInput, Missing
 from shelflife.renew.compare import Difference
 from shelflife.renew.compare import compare as put
-from shelflife.renew.registry import Pointer, Version
+from shelflife.renew.registry import Pointer, Version, earlier
 from shelflife.routes import Routes, current
 from shelflife.system import System
 
@@ -121,11 +121,10 @@ def serving(system: System, name: str, pointers: Iterable[Pointer] | None = None
         routed = current(connection).get(name)
     if now is None:
         return Serving(None, None, "", "", routed, None)
-    earlier = [one.version for one in was if one.version != now.version]
-    back = routed.champion if routed is not None and routed.canary is not None else None
-    return Serving(
-        now.version, now.since, now.by, now.because, routed, back or (earlier[-1] if earlier and routed else None)
-    )
+    back = None
+    if routed is not None:
+        back = routed.champion if routed.canary is not None else earlier(was, routed.champion)
+    return Serving(now.version, now.since, now.by, now.because, routed, back)
 
 
 def versions(system: System, name: str, *, before: int | None = None) -> VersionsView:
