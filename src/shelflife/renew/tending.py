@@ -14,6 +14,7 @@ from shelflife.ledger import append
 from shelflife.plan import Plan, Written
 from shelflife.renew import approval, making, proving, registry, rolling, rollout, run
 from shelflife.renew.run import BY, Reason, Renewal, Rooms
+from shelflife.renew.tidying import tidy
 from shelflife.renew.triggers import Due, Known, due
 from shelflife.routes import current
 from shelflife.store.schema import batches, findings, ledger
@@ -38,7 +39,9 @@ class Renewer:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._durable = Durable(url_of(rooms.settings), lambda name, place: run.do(rooms, _HANDLERS, name, place))
+        self._durable = Durable(
+            url_of(rooms.settings), lambda name, place: run.do(rooms, _HANDLERS, name, place), self._lives
+        )
 
     def close(self) -> None:
         """Stop; what is under way is gone on with by whoever tends next."""
@@ -51,6 +54,7 @@ class Renewer:
     def tend(self, number: int, written: Written) -> Due:
         """Start what is due of a system by its newest plan, and go on with what can; what was due."""
         plan, now = written.plan, self._rooms.clock.now()
+        tidy(self._rooms.database, self._rooms.settings, plan.system, now)
         if plan.renew is None:
             return Due()
         with self._rooms.database.reading() as connection:
@@ -108,6 +112,10 @@ class Renewer:
             if under_way is not None:
                 run.end(connection, under_way, "rolled_back", reason, now=now, by=by)
             return rollout.back(connection, system, version, because=reason, now=now, by=by)
+
+    def _lives(self, name: str) -> bool:
+        with self._rooms.database.reading() as connection:
+            return any(one.name == name for one in run.every(connection) if one.ended is None)
 
     def _hold(self, system: str, says: str, now: datetime) -> None:
         with self._rooms.database.writing() as connection:
