@@ -83,13 +83,16 @@ class Renewer:
             ready = {one.place for one in run.done(connection, renewal.number) if one.state == "done"}
         self._durable.go(renewal.name, next(place for place in itertools.count() if place not in ready))
 
-    def decide(self, number: int, *, approve: bool, person: str, reason: str) -> None:
+    def decide(
+        self, number: int, *, approve: bool, person: str, reason: str, known_as: str | None = None
+    ) -> None:  # fmt: skip
         """Approve or reject, as one of the plan's people."""
         with self._rooms.database.writing() as connection:
             renewal = run.one(connection, number)
             plan = self._rooms.plan(renewal.system, renewal.plan).plan
             approval.decide(
-                connection, plan, number, approve=approve, person=person, reason=reason, now=self._rooms.clock.now()
+                connection, plan, number, approve=approve, person=person, reason=reason, now=self._rooms.clock.now(),
+                known_as=known_as,
             )  # fmt: skip
 
     def cancel(self, number: int, *, reason: str, by: str) -> None:
