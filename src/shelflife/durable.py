@@ -22,6 +22,10 @@ Do = Callable[[str, int], Ended]
 _VERSION = "1"
 _WHO = "shelflife"
 _GOING = ["PENDING", "ENQUEUED", "DELAYED"]
+_ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_MOST = 1_000  # ended legs that are forgotten at once
+_PAUSE = 0.05  # seconds
+_log = logging.getLogger("shelflife.durable")
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,12 @@ class Durable:
     do
         Does one step, by the run's name and the step's place. A step that was killed is done again: that what it did
         by then happens once is for it to see to.
+    lives
+        Whether a run is under way, by its name: an error that stopped a leg of it is told until it has another one.
     """
 
-    def __init__(self, url: str, do: Do) -> None:
-        self._url, self._do = url, do
+    def __init__(self, url: str, do: Do, lives: Callable[[str], bool]) -> None:
+        self._url, self._do, self._lives = url, do, lives
         self._leg: Any = None
         self._lock = threading.RLock()
 
@@ -79,8 +85,12 @@ class Durable:
 
             @DBOS.workflow(name="leg")
             def leg(run: str, place: int) -> str:
-                while (ended := DBOS.run_step({"name": str(place)}, do, run, place)) == "next":
-                    place += 1
+                try:
+                    while (ended := DBOS.run_step({"name": str(place)}, do, run, place)) == "next":
+                        place += 1
+                except Exception:
+                    _log.warning("a leg of %s was stopped", run, exc_info=True)
+                    raise
                 return ended
 
             DBOS.launch()
@@ -103,19 +113,27 @@ class Durable:
             self.start()
             if self._under_way(run):
                 return False
+            self._forget(run)
             with SetWorkflowID(f"{run}/{secrets.token_hex(6)}"):
                 DBOS.start_workflow(self._leg, run, place)
             return True
 
     def join(self) -> None:
-        """Wait until all legs have ended, also those that were left here; what stopped one is in its run's notes."""
+        """Wait until all legs have ended, also those that were left here."""
+        while self._leg is not None and self._under_way():
+            threading.Event().wait(_PAUSE)
+
+    def _forget(self, run: str) -> None:
+        """Remove what is kept of legs that have ended: nothing is gone on with there."""
         from dbos import DBOS
 
-        while self._leg is not None and (left := self._under_way()):
-            try:
-                DBOS.retrieve_workflow(left[0].workflow_id).get_result()
-            except Exception:
-                logging.getLogger("shelflife.durable").warning("a leg was stopped", exc_info=True)
+        found = DBOS.list_workflows(name="leg", status=_ENDED, load_input=False, load_output=False, limit=_MOST)
+        over = [
+            one.workflow_id for one in found
+            if one.status == "SUCCESS" or (name := _run_of(one.workflow_id)) == run or not self._lives(name)
+        ]  # fmt: skip
+        if over:
+            DBOS.delete_workflows(over)
 
     def _under_way(self, run: str | None = None) -> list[Any]:
         from dbos import DBOS
@@ -133,5 +151,9 @@ def legs(url: str) -> list[Leg]:
         found = client.list_workflows(load_input=False, name="leg")
     finally:
         client.destroy()
-    last = {one.workflow_id.partition("/")[0]: one for one in found}  # they come in order of their beginning
+    last = {_run_of(one.workflow_id): one for one in found}  # they come in order of their beginning
     return [Leg(run, one.status, None if one.error is None else str(one.error)) for run, one in last.items()]
+
+
+def _run_of(leg: str) -> str:
+    return leg.partition("/")[0]

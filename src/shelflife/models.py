@@ -224,7 +224,9 @@ def local(source: str, artifacts: Path, expected: str) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         try:
-            fetched = Path(download_artifacts(artifact_uri=source, dst_path=folder))
+            # Where only a registry is named it holds the artifacts too; else MLflow would look in the current folder.
+            server = os.environ.get("MLFLOW_TRACKING_URI") or os.environ.get("MLFLOW_REGISTRY_URI")
+            fetched = Path(download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=server))
             fetched.rename(there)
         except OSError:
             if not there.is_dir():  # another process was first

@@ -116,9 +116,11 @@ class Renewing:
         number, _, _ = self._system.newest(system)
         return self._renewer.start(system, number, run.Reason("hand", because), by=by)
 
-    def decide(self, number: int, *, approve: bool, person: str, reason: str) -> None:
-        """Approve or reject, as one of the plan's people."""
-        self._renewer.decide(number, approve=approve, person=person, reason=reason)
+    def decide(
+        self, number: int, *, approve: bool, person: str, reason: str, known_as: str | None = None
+    ) -> None:  # fmt: skip
+        """Approve or reject, as one of the plan's people; `known_as` is their account, or their login."""
+        self._renewer.decide(number, approve=approve, person=person, reason=reason, known_as=known_as)
 
     def cancel(self, number: int, *, reason: str, by: str) -> None:
         """End a renewal; what it let answer goes back."""

@@ -11,6 +11,7 @@ from sqlalchemy import insert
 from tests.cli.commands import run
 from tests.renew.living import DESK, written
 
+from shelflife.cli.workspace import somebody
 from shelflife.loop import Loop
 from shelflife.renew import approval
 from shelflife.store.schema import findings
@@ -104,6 +105,15 @@ def test_decided_on_by_who_may(folder: Path, system: System) -> None:
     assert (done.exit_code, done.stdout) == (0, "✓ lead approved renewal 1. `shelflife up` rolls it out.\n")
     (given,) = system.ledger.entries(kind="approval.given")
     assert given.by == "lead"
+
+
+def test_a_login_that_started_it_does_not_approve_it_as_somebody(folder: Path, system: System) -> None:
+    run(folder, "renew", DESK)  # by the login
+    asked(system, 1)
+    done = run(folder, "renewals", "approve", "1", "--as", "lead")
+    assert done.exit_code == 2
+    assert f"'lead' started this renewal as {somebody(None)!r}" in " ".join(done.output.split())
+    assert run(folder, "renewals", "reject", "1", "--as", "lead", "--reason", "not yet").exit_code == 0
 
 
 def test_rejected_with_a_reason(folder: Path, system: System) -> None:

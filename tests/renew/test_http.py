@@ -13,6 +13,7 @@ from tests.service.conftest import running
 from shelflife import plan
 from shelflife.renew import approval, registry, rollout
 from shelflife.renew.registry import Version
+from shelflife.rights import Denied
 from shelflife.system import System
 
 Client = Callable[..., httpx.Response]
@@ -108,6 +109,18 @@ def test_who_started_it_does_not_approve_alone(system: System, ask: Client) -> N
     assert "asks for somebody else to approve it" in said
     assert error(ask("deputy", "POST", f"/renewals/{number}/reject", {}))[0] == 422  # without a reason
     assert ask("deputy", "POST", f"/renewals/{number}/reject", {"reason": "not yet"}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["anna", "ANNA", "Deputy@example.com"])
+def test_nor_under_another_name_of_theirs(system: System, ask: Client, name: str) -> None:
+    system.accounts.make("anna", role="viewer", email="DEPUTY@example.com", by="lead")
+    number = waiting(system, ask, by=name)
+    status, said = error(ask("deputy", "POST", f"/renewals/{number}/approve", {}))
+    assert status == 403
+    assert f"'deputy' started this renewal as {name!r}, and the plan asks for somebody else" in said
+    with pytest.raises(Denied, match="started this renewal as"):  # by another address in the plan
+        system.renewing.decide(number, approve=True, person="lead", reason="", known_as="anna")
+    assert ask("lead", "POST", f"/renewals/{number}/approve", {}).status_code == 200
 
 
 def test_cancelled_once(system: System, ask: Client) -> None:

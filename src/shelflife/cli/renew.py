@@ -96,7 +96,7 @@ def approve(
 ) -> None:
     """Approve what the gates have passed. It counts for exactly that artifact, plan and report."""
     with opened(home) as workspace:
-        workspace.renewing.decide(number, approve=True, person=person, reason=reason)
+        workspace.renewing.decide(number, approve=True, person=person, reason=reason, known_as=somebody(None))
     typer.echo(f"✓ {person} approved renewal {number}. `shelflife up` rolls it out.")
 
 

@@ -16,7 +16,7 @@ from shelflife.events import ApprovalAsked, ApprovalExpired, ApprovalGiven, Appr
 from shelflife.ledger import append
 from shelflife.plan import Plan
 from shelflife.rights import Denied
-from shelflife.store.schema import approvals, renewals
+from shelflife.store.schema import accounts, approvals, renewals
 
 Decision = Literal["approved", "rejected", "expired"]
 
@@ -74,8 +74,9 @@ def ask(
 
 
 def decide(
-    connection: Connection, plan: Plan, renewal: int, *, approve: bool, person: str, reason: str, now: datetime
-) -> None:
+    connection: Connection, plan: Plan, renewal: int, *, approve: bool, person: str, reason: str, now: datetime,
+    known_as: str | None = None,
+) -> None:  # fmt: skip
     """Approve or reject, as one of the people of the plan by which the renewal is done.
 
     Parameters
@@ -84,6 +85,8 @@ def decide(
         Who decides: their short name in the plan.
     reason
         Why; a rejection needs one.
+    known_as
+        What they are called where they decide: their account, or their login.
 
     Raises
     ------
@@ -104,7 +107,7 @@ def decide(
         raise BadInput(f"Renewal {renewal} asked until {asked.expires:%Y-%m-%d %H:%M}; that is over. Start another.")
     if not approve and not reason.strip():
         raise BadInput("A rejection needs a reason: those who made it are to learn what to do better.")
-    check_may(plan, person, started_by=row.by, approve=approve)
+    check_may(connection, plan, person, started_by=row.by, approve=approve, known_as=known_as)
     decision: Decision = "approved" if approve else "rejected"
     connection.execute(
         update(approvals).where(approvals.c.renewal == renewal)
@@ -114,7 +117,10 @@ def decide(
     append(connection, kind(plan.system, renewal, asked.digest, asked.plan, asked.report, reason), at=now, by=person)
 
 
-def check_may(plan: Plan, person: str, *, started_by: str, approve: bool = True) -> None:
+def check_may(
+    connection: Connection, plan: Plan, person: str, *, started_by: str, approve: bool = True,
+    known_as: str | None = None,
+) -> None:  # fmt: skip
     """Raise `Denied` where a renewal is not this person's to decide."""
     asked = plan.renew.approve if plan.renew is not None else None
     if asked is None:
@@ -125,12 +131,26 @@ def check_may(plan: Plan, person: str, *, started_by: str, approve: bool = True)
             f"{person!r} may not decide on renewals of {plan.system!r}: the plan asks {asked.by}.",
             by=person, action="decide", system=plan.system,
         )  # fmt: skip
-    if approve and person == started_by and not asked.same_person:
+    if not approve or asked.same_person:
+        return
+    theirs = identities(connection, plan, person)
+    if known_as is not None:
+        theirs |= identities(connection, plan, known_as)
+    if theirs & identities(connection, plan, started_by):
+        called = "" if started_by == person else f" as {started_by!r}"
         raise Denied(
-            f"{person!r} started this renewal, and the plan asks for somebody else to approve it"
+            f"{person!r} started this renewal{called}, and the plan asks for somebody else to approve it"
             " (`renew.approve.same_person` would allow it).",
             by=person, action="decide", system=plan.system,
         )  # fmt: skip
+
+
+def identities(connection: Connection, plan: Plan, name: str) -> frozenset[str]:
+    """All by which one is known who is called so: the name, and the addresses of whom it is in the plan or signs in."""
+    named = plan.people.get(name)
+    signs_in = connection.execute(select(accounts.c.email).where(accounts.c.name == name.lower())).scalar()
+    found = (name, named.email if named is not None else None, signs_in)
+    return frozenset(one.casefold() for one in found if one)
 
 
 def expire(connection: Connection, system: str, renewal: int, *, now: datetime, by: str) -> None:

@@ -17,6 +17,8 @@ from shelflife.workspace import Settings
 
 KEY, DIGEST = "shelflife.key", "shelflife.digest"
 _EXPERIMENT = "shelflife"
+# MLflow's own is minutes for each call to a server that is away, in which the loop would do nothing else.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
 
 class Registry:
@@ -35,6 +37,8 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
 
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # of the tables that it makes
@@ -60,7 +64,7 @@ class Registry:
                 if one.tags.get(DIGEST) == digest:
                     return str(one.version), str(one.source)
                 self.client.delete_model_version(model, one.version)  # of a run that ended before it was ours
-            run, source = (None, str(artifact)) if self.is_here else self._uploaded(artifact, key)
+            run, source = (None, str(artifact)) if self.is_here else self._uploaded(artifact, key, digest)
             tags = {KEY: key, DIGEST: digest}
             made = self.client.create_model_version(model, source, run_id=run, tags=tags, description=says)
         except MlflowException as error:
@@ -121,11 +125,15 @@ class Registry:
         said = model.replace("'", "''")
         return [one for one in self.client.search_model_versions(f"name='{said}'") if one.tags.get(KEY) == key]
 
-    def _uploaded(self, artifact: Path, key: str) -> tuple[str, str]:
-        """A run that holds the artifact where the server keeps artifacts."""
+    def _uploaded(self, artifact: Path, key: str, digest: str) -> tuple[str, str]:
+        """A run that holds the artifact where the server keeps artifacts; one that was ended before is found again."""
         experiment = self.client.get_experiment_by_name(_EXPERIMENT)
         number = experiment.experiment_id if experiment else self.client.create_experiment(_EXPERIMENT)
-        run = self.client.create_run(number, tags={KEY: key})
+        same = f"attributes.status = 'FINISHED' and tags.`{DIGEST}` = '{digest}'"
+        for run in self.client.search_runs([number], same):
+            if run.data.tags.get(KEY) == key:
+                return run.info.run_id, f"{run.info.artifact_uri}/model"
+        run = self.client.create_run(number, tags={KEY: key, DIGEST: digest})
         self.client.log_artifacts(run.info.run_id, str(artifact), "model")
         self.client.set_terminated(run.info.run_id)
         return run.info.run_id, f"{run.info.artifact_uri}/model"

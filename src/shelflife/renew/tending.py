@@ -17,6 +17,7 @@ from shelflife.plan import Plan, Written
 from shelflife.plan.spec import Outcomes
 from shelflife.renew import approval, making, proving, registry, rolling, rollout, run
 from shelflife.renew.run import BY, Reason, Renewal, Rooms
+from shelflife.renew.tidying import tidy
 from shelflife.renew.triggers import Due, Known, due
 from shelflife.store.schema import findings, ledger
 from shelflife.store.tables import Tables
@@ -41,7 +42,9 @@ class Renewer:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._durable = Durable(url_of(rooms.settings), lambda name, place: run.do(rooms, _HANDLERS, name, place))
+        self._durable = Durable(
+            url_of(rooms.settings), lambda name, place: run.do(rooms, _HANDLERS, name, place), self._lives
+        )
 
     def close(self) -> None:
         """Stop; what is under way is gone on with by whoever tends next."""
@@ -54,6 +57,7 @@ class Renewer:
     def tend(self, number: int, written: Written) -> Due:
         """Start what is due of a system by its newest plan, and go on with what can; what was due."""
         plan, now = written.plan, self._rooms.clock.now()
+        tidy(self._rooms.database, self._rooms.settings, plan.system, now)
         with self._rooms.database.reading() as connection:
             under_way = run.living(connection, plan.system)
             known = None if under_way is not None else known_of(connection, self._rooms.tables, plan)
@@ -80,13 +84,16 @@ class Renewer:
             ready = {one.place for one in run.done(connection, renewal.number) if one.state == "done"}
         self._durable.go(renewal.name, next(place for place in itertools.count() if place not in ready))
 
-    def decide(self, number: int, *, approve: bool, person: str, reason: str) -> None:
+    def decide(
+        self, number: int, *, approve: bool, person: str, reason: str, known_as: str | None = None
+    ) -> None:  # fmt: skip
         """Approve or reject, as one of the plan's people."""
         with self._rooms.database.writing() as connection:
             renewal = run.one(connection, number)
             plan = self._rooms.plan(renewal.system, renewal.plan).plan
             approval.decide(
-                connection, plan, number, approve=approve, person=person, reason=reason, now=self._rooms.clock.now()
+                connection, plan, number, approve=approve, person=person, reason=reason, now=self._rooms.clock.now(),
+                known_as=known_as,
             )  # fmt: skip
 
     def cancel(self, number: int, *, reason: str, by: str) -> None:
@@ -109,6 +116,10 @@ class Renewer:
             if under_way is not None:
                 run.end(connection, under_way, "rolled_back", reason, now=now, by=by)
             return rollout.back(connection, system, version, because=reason, now=now, by=by)
+
+    def _lives(self, name: str) -> bool:
+        with self._rooms.database.reading() as connection:
+            return any(one.name == name for one in run.every(connection) if one.ended is None)
 
     def _hold(self, system: str, says: str, now: datetime) -> None:
         with self._rooms.database.writing() as connection:

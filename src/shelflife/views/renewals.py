@@ -235,13 +235,14 @@ def renewal(system: System, number: int) -> RenewalView:
     )  # fmt: skip
 
 
-def refusal(system: System, found: Renewal, person: str | None, *, approve: bool) -> str | None:
+def refusal(system: System, found: Renewal, person: str | None, *, account: str, approve: bool) -> str | None:
     """Why somebody may not decide on a renewal, None where they may."""
     plan = system.plan(found.system, found.plan).plan
     if person is None:
         return f"The plan asks {whom(plan)}, and your account has no address of theirs."
     try:
-        approval.check_may(plan, person, started_by=found.by, approve=approve)
+        with system.database.reading() as connection:
+            approval.check_may(connection, plan, person, started_by=found.by, approve=approve, known_as=account)
     except Denied as error:
         return str(error)
     return None

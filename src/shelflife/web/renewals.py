@@ -36,7 +36,9 @@ def renewal_page(request: Request, who: SignedIn, number: Number, ending: bool =
     found = views.renewal(system, number)
     person = who.person(found.renewal.system)
     refused = {
-        approve: views.refusal(system, found.renewal, person, approve=approve) if found.asked else None
+        approve: views.refusal(system, found.renewal, person, account=who.account, approve=approve)
+        if found.asked
+        else None
         for approve in (True, False)
     }
     # What is typed into a form would be lost.
@@ -104,8 +106,10 @@ async def _decided(request: Request, who: Visitor, number: int, reason: str, *, 
     found, _ = await run_in_threadpool(system.renewing.renewal, number)
     who.check("decide", found.system)
     person = await run_in_threadpool(who.person, found.system)
-    refused = await run_in_threadpool(views.refusal, system, found, person, approve=approve)
+    refused = await run_in_threadpool(views.refusal, system, found, person, account=who.account, approve=approve)
     if person is None or refused is not None:
         raise Denied(str(refused), by=who.account, action="decide", system=found.system)
-    await run_in_threadpool(system.renewing.decide, number, approve=approve, person=person, reason=reason)
+    await run_in_threadpool(
+        system.renewing.decide, number, approve=approve, person=person, reason=reason, known_as=who.account
+    )  # fmt: skip
     return RedirectResponse(f"/renewals/{number}", 303)
