@@ -7,6 +7,8 @@ import html
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -349,3 +351,22 @@ def test_pages_in_a_browser(watched: System, chromium: str, tmp_path: Path, sche
         browser.close()
     assert said == []
     assert all((tmp_path / f"{place}.png").stat().st_size > 5_000 for place in range(len(paths)))
+
+
+def test_what_draws_waits_for_what_another_thread_is_importing() -> None:
+    # A renewal that is gone on with imports pandas while the service starts; half of it ended the service.
+    program = (
+        "import importlib.abc, sys, threading, time\n"
+        "class Slow(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'pandas.core.api': begun.set(); time.sleep(1)\n"
+        "from shelflife.web import picture\n"
+        "assert 'pandas' not in sys.modules\n"
+        "begun = threading.Event()\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "threading.Thread(target=__import__, args=('pandas',)).start()\n"
+        "assert begun.wait(20)\n"
+        "picture.warm()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr

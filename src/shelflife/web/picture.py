@@ -29,6 +29,9 @@ def drawn(line: Lifeline, title: str, width: int) -> str:
 
 def warm() -> None:
     """Draw a picture that nobody sees: what draws takes a second to start, which the first visitor would wait."""
+    # What draws looks into pandas where another thread has begun to import it: it is waited for, once.
+    import pandas  # noqa: F401
+
     start = datetime(2000, 1, 1, tzinfo=UTC)
     drawn.__wrapped__(
         Lifeline("", "accuracy", True, start, start + timedelta(1), timedelta(1), (), ()), "", charts.WIDE
