@@ -46,7 +46,7 @@ HISTORY, WEEKS = 26, 108
 BAD, BOLD = "tests.renew.apprentices:noise", "tests.renew.apprentices:scaled"
 TRIED = 19  # the week in which the bold one is tried
 # It is watched longer than others: until it is known of so many of its answers whether they were right.
-CAREFUL = {"steps": [0.5, 1.0], "bake": {"rows": 150}, "abort_if": {"error": {"worse_by": 0.02}}}
+CAREFUL = {"rollout": {"steps": [0.5, 1.0], "bake": {"rows": 150}, "abort_if": {"error": {"worse_by": 0.02}}}}
 
 PLAN: dict[str, Any] = {
     "shelflife": 1, "system": NAME, "title": "Will the price go up?",
@@ -72,6 +72,8 @@ PLAN: dict[str, Any] = {
         "rollout": {"steps": [0.25, 1.0], "bake": {"time": "1d"}, "abort_if": {"error": {"worse_by": 0.05}}},
     },
 }  # fmt: skip
+# A connection that is idle for long is closed by the server, at a moment when the client may ask.
+_PATIENT: dict[str, Any] = {"timeout": 120, "limits": httpx.Limits(keepalive_expiry=1.0)}
 
 
 def data() -> Path | None:
@@ -86,18 +88,17 @@ class Market:
 
     Parameters
     ----------
-    train
-        Who learns; the plan's default without.
-    first
-        The day of the table with which the history begins, of `history` weeks.
+    table, history
+        Its rows, the first weeks of which are known before.
+    train, renew
+        Who learns, and how it renews where that is not as in `PLAN`.
     """
 
     def __init__(
-        self, system: System, table: Any, clock: ManualClock, *, history: int, train: str | None = None,
-        windows: list[str] | None = None,
-    ) -> None:  # fmt: skip
+        self, system: System, table: Any, clock: ManualClock, *, history: int, train: str | None = None, **renew: Any
+    ) -> None:
         self.system, self.clock = system, clock
-        self._train, self._windows = train, windows
+        self._train, self._renew = train, renew
         self.plans("first")
         self.day = history * 7
         self.wrong: list[bool] = []
@@ -109,12 +110,12 @@ class Market:
         self._gateway = Gateway(system.settings, clock=clock)
         self._follows = threading.Event()
 
-    def plans(self, because: str, train: str | None = None, rollout: dict[str, Any] | None = None) -> None:
-        """Let a plan count from now on: its own, or one with another trainer or rollout."""
+    def plans(self, because: str, train: str | None = None, **renew: Any) -> None:
+        """Let a plan count from now on: its own, or one with another trainer or that renews otherwise."""
         raw = json.loads(json.dumps(PLAN))
         raw["model"] |= {"train": train or self._train} if train or self._train else {}
-        raw["renew"]["data"]["windows"] = self._windows or raw["renew"]["data"]["windows"]
-        raw["renew"]["rollout"] = rollout or raw["renew"]["rollout"]
+        raw["renew"] |= self._renew | renew
+        raw["renew"] = {word: said for word, said in raw["renew"].items() if said is not None}
         self.system.apply(plan.parse(json.dumps(raw)), by="lead", because=because)
 
     @contextlib.contextmanager
@@ -131,11 +132,11 @@ class Market:
             self._asked = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/predict/{NAME}"
             self._people = {
                 who: stack.enter_context(
-                    httpx.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {one}"}, timeout=120)
+                    httpx.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {one}"}, **_PATIENT)
                 )
                 for who, one in tokens.items()
             }
-            self._client = httpx.AsyncClient(timeout=120)
+            self._client = httpx.AsyncClient(**_PATIENT)
             self._learn()
             yield
             self._run.run(self._client.aclose())
@@ -157,12 +158,14 @@ class Market:
 
     def dare(self) -> Any:
         """Try the bold trainer until it is over, and go back to the plan before; what became of it."""
-        self.plans("a bold trainer, watched longer", BOLD, CAREFUL)
+        while self.renewals[0].ended is None:
+            self.live()
+        self.plans("a bold trainer, watched longer", BOLD, **CAREFUL)
         number = self.renew("the bold trainer").number
-        while next(one for one in self.renewals if one.number == number).ended is None:
+        while (found := self.system.renewing.renewal(number)[0]).ended is None:
             self.live()
         self.plans("the trainer before")
-        return next(one for one in self.renewals if one.number == number)
+        return found
 
     def _learn(self) -> None:
         known = self.day * A_DAY
@@ -249,6 +252,10 @@ class Figures:
         """Of the loss between never and fresh."""
         return (self.never - wrong) / (self.never - self.fresh)
 
+    def best(self, promotions: int) -> float:
+        """The share of wrong answers of the best calendar with as many promotions or fewer; never renewing is one."""
+        return min([self.never, *(share for share, count in self.calendars.values() if count <= promotions)])
+
 
 def figures(path: Path, begin: int, history: int, weeks: int, train: str | None = None) -> Figures:
     """What other policies would have got wrong, with models of the last 26 weeks and every outcome known at once."""
@@ -271,27 +278,49 @@ def figures(path: Path, begin: int, history: int, weeks: int, train: str | None 
     return Figures(off[0].sum() / rows_asked, off[week, week].sum() / rows_asked, by)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What became of some weeks here: the share of wrong answers, and the states of all renewals, the newest first."""
+
+    wrong: float
+    ended: list[str]
+
+    @property
+    def promotions(self) -> int:
+        """After the first version."""
+        return self.ended.count("promoted") - 1
+
+
+def measured(path: Path, weeks: int, tell: Callable[[str], None]) -> tuple[Measured, Figures]:
+    """Let weeks of the whole table go by, and compare with what else one could do."""
+    pool = ProcessPoolExecutor(1, get_context("spawn"))
+    others = pool.submit(figures, path, 0, HISTORY, weeks)
+    clock = ManualClock(START + HISTORY * 7 * DAY)
+    with tempfile.TemporaryDirectory() as folder:
+        system = System(Settings(home=Path(folder) / "workspace"), clock)
+        market = Market(system, pq.read_table(path), clock, history=HISTORY)
+        tell(f"{HISTORY} weeks of history are taken in")
+        with market.open():
+            market.first()
+            _run(market, weeks, tell)
+        found = Measured(float(np.mean(market.wrong)), [one.state for one in market.renewals])
+        assert system.ledger.verify().broken is None
+        system.close()
+    compared = others.result()
+    pool.shutdown()
+    return found, compared
+
+
 def main(weeks: str = str(WEEKS)) -> None:
     path = data()
     if path is None:
         print("electricity.parquet is not there; set SHELFLIFE_DATA to the folder that has it.")
         return
     begun = time.monotonic()
-    pool = ProcessPoolExecutor(1, get_context("spawn"))
-    others = pool.submit(figures, path, 0, HISTORY, int(weeks))
-    clock = ManualClock(START + HISTORY * 7 * DAY)
-    with tempfile.TemporaryDirectory() as folder:
-        system = System(Settings(home=Path(folder) / "workspace"), clock)
-        market = Market(system, pq.read_table(path), clock, history=HISTORY)
-        print(f"{HISTORY} weeks of history are taken in", flush=True)
-        with market.open():
-            market.first()
-            _run(market, int(weeks), lambda says: print(f"{time.monotonic() - begun:6.0f} s  {says}", flush=True))
-        ended = [one.state for one in market.renewals]
-        assert system.ledger.verify().broken is None
-        system.close()
-    _told(others.result(), float(np.mean(market.wrong)), ended.count("promoted") - 1, ended)  # but for the first
-    pool.shutdown()
+    found, others = measured(
+        path, int(weeks), lambda says: print(f"{time.monotonic() - begun:6.0f} s  {says}", flush=True)
+    )
+    _told(found, others)
     print(f"{time.monotonic() - begun:.0f} seconds")
 
 
@@ -313,16 +342,17 @@ def _run(market: Market, weeks: int, tell: Callable[[str], None]) -> None:
                 tell(f"        renewal {one.number} ({one.reasons[0].says}): {one.state}. {one.says}")
 
 
-def _told(others: Figures, wrong: float, promotions: int, ended: list[str]) -> None:
+def _told(found: Measured, others: Figures) -> None:
+    promotions = found.promotions
     print(f"never renewing {100 * others.never:.1f} % wrong, fresh every week {100 * others.fresh:.1f} %")
-    print(f"here {100 * wrong:.1f} %: {100 * others.recovered(wrong):.0f} % recovered with {promotions} promotions")
-    print("renewals: " + ", ".join(f"{ended.count(one)} {one}" for one in sorted(set(ended))))
-    few = {every: one for every, one in others.calendars.items() if one[1] <= promotions}
+    print(f"here {100 * found.wrong:.1f} %: {100 * others.recovered(found.wrong):.0f} % recovered"
+          f" with {promotions} promotions")  # fmt: skip
+    print("renewals: " + ", ".join(f"{found.ended.count(one)} {one}" for one in sorted(set(found.ended))))
     for every, (share, count) in others.calendars.items():
         if every <= 6 or every in (8, 13, 26):
             print(f"  every {every} weeks: {100 * others.recovered(share):.0f} % with {count} promotions")
-    best = min((one[0] for one in few.values()), default=1.0)
-    print(f"a calendar with as many promotions or fewer recovers at most {100 * others.recovered(best):.0f} %")
+    best = 100 * others.recovered(others.best(promotions))
+    print(f"a calendar with as many promotions or fewer recovers at most {best:.0f} %")
 
 
 if __name__ == "__main__":

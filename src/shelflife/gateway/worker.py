@@ -15,6 +15,8 @@ from shelflife.gateway.app import MOST_WAITING, Gateway
 from shelflife.workspace import Settings
 
 _GRACE = 10  # seconds in which requests that are under way are finished
+# Longer than balancers keep a connection: who asks over one is not to find it closed at that moment.
+_IDLE = 75  # seconds
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def config(options: Options) -> Any:
     )  # fmt: skip
     return uvicorn.Config(
         app, access_log=False, log_config=None, server_header=False, proxy_headers=False, lifespan="on",
-        timeout_graceful_shutdown=_GRACE, **(options.server or {}),
+        timeout_graceful_shutdown=_GRACE, timeout_keep_alive=_IDLE, **(options.server or {}),
     )  # fmt: skip
 
 
