@@ -44,9 +44,13 @@ START = datetime(1996, 5, 7, tzinfo=UTC)
 INPUTS = ("period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
 HISTORY, WEEKS = 26, 108
 BAD, BOLD = "tests.renew.apprentices:noise", "tests.renew.apprentices:scaled"
-TRIED = 19  # the week in which the bold one is tried
-# It is watched longer than others: until it is known of so many of its answers whether they were right.
-CAREFUL = {"rollout": {"steps": [0.5, 1.0], "bake": {"rows": 150}, "abort_if": {"error": {"worse_by": 0.02}}}}
+TRIED = 34  # the week in which the bold one is tried
+# The gates ask less of it; it is watched longer for that, until it is known of so many of its answers whether they were
+# right.
+CAREFUL = {
+    "challenger": None, "gates": [{"metric": "accuracy", "not_worse_by": 0.1}, "data_checks"],
+    "rollout": {"steps": [0.5, 1.0], "bake": {"rows": 150}, "abort_if": {"error": {"worse_by": 0.02}}},
+}  # fmt: skip
 
 PLAN: dict[str, Any] = {
     "shelflife": 1, "system": NAME, "title": "Will the price go up?",
