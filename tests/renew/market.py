@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import sys
 import tempfile
@@ -132,6 +133,7 @@ class Market:
         with serving(self.system) as (service, url), asyncio.Runner() as self._run, contextlib.ExitStack() as stack:
             thread.start()
             assert server.ready.wait(60)
+            self._gateway._journal._turn = math.inf  # it is handed over when a day is over, which is less than a turn
             self._drain = service.config.app.state.intake.drain
             self._asked = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/predict/{NAME}"
             self._people = {
@@ -189,7 +191,7 @@ class Market:
         said = self._run.run(self._ask(these))
         self.wrong += [one != self.truth[place] for one, place in zip(said, these, strict=True)]
         self.clock.advance(DAY)
-        self._gateway._journal._hand_over()  # what it does every two seconds
+        self._gateway._journal._hand_over()
         assert self._served.take() >= A_DAY
         self._tell(range(max(0, these.start - A_DAY), these.start))
         self._drain()
