@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shelflife import models
-from shelflife.errors import BadInput
+from shelflife.errors import BadInput, first_line
 from shelflife.plan import Plan
 from shelflife.renew import registry, rollout
 from shelflife.renew.mlflows import Registry
@@ -113,7 +113,7 @@ def _fits(artifact: Path, plan: Plan, source: str) -> list[str]:
     try:
         described = Model.load(str(artifact))
     except Exception as error:
-        raise BadInput(f"{source} is no MLflow model: {str(error).splitlines()[0][:300]}") from error
+        raise BadInput(f"{source} is no MLflow model: {first_line(error)}") from error
     signature = described.signature
     if signature is None or signature.inputs is None or not signature.inputs.has_input_names():
         return [f"{source} does not say which inputs it asks for; save it with a signature."]

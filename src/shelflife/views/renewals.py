@@ -226,10 +226,11 @@ def renewal(system: System, number: int) -> RenewalView:
     steps = _steps(found, planned, {one.place: one for one in done})
     now = next((step for step, seen in zip(planned, steps, strict=True) if seen.state in {"now", "waits"}), None)
     title = system.plan(found.system).plan.title
+    headline = _headline(found, asked, now, decided=decision is not None and decision.decision is not None)
     gates: list[Any] = next((one.evidence.get("verdicts", []) for one in done if one.name == "gates"), [])
     approve = plan.renew.approve if plan.renew is not None else None
     return RenewalView(
-        found, title, f"{title}: {_headline(found, asked, now)}.", _more(found, asked, decision), tuple(steps),
+        found, title, f"{title}: {headline}.", _more(found, asked, decision), tuple(steps),
         tuple(Verdict(one["gate"], one["state"], one["says"], tuple(_plain(one["evidence"]))) for one in gates),
         tuple(_live(found, plan, planned, steps, done)), asked, decision, approve is not None and approve.same_person,
     )  # fmt: skip
@@ -248,7 +249,7 @@ def refusal(system: System, found: Renewal, person: str | None, *, account: str,
     return None
 
 
-def _headline(found: Renewal, asked: Asked | None, now: Step | None) -> str:
+def _headline(found: Renewal, asked: Asked | None, now: Step | None, *, decided: bool = False) -> str:
     """What is to be known of it, in a few words."""
     version = "none" if found.challenger is None else found.challenger
     if asked is not None:
@@ -257,6 +258,8 @@ def _headline(found: Renewal, asked: Asked | None, now: Step | None) -> str:
         return _ENDS[found.state].format(version=version)
     if now is None:
         return "it is under way"
+    if now.kind == "approve" and decided:
+        return "people have decided, and what they said is being done"
     return _DOING[now.kind].format(version=version, share=100 * (now.share or 0.0))
 
 
@@ -283,7 +286,8 @@ def _steps(found: Renewal, planned: list[Step], done: dict[int, Done]) -> list[S
             steps.append(StepView(step.name, step.says, state, "", None, None))
             continue
         state = "done" if found.state == "promoted" else "left out" if over and own.state == "waits" else own.state
-        steps.append(StepView(step.name, step.says, state, str(own.evidence.get("says", "")), own.started, own.ended))
+        said = found.says if own.state == "waits" and not over else own.evidence.get("says", "")
+        steps.append(StepView(step.name, step.says, state, str(said), own.started, own.ended))
     return steps
 
 
