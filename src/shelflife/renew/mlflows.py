@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from shelflife.errors import BadInput
+from shelflife.errors import BadInput, first_line
 from shelflife.workspace import Settings
 
 KEY, DIGEST = "shelflife.key", "shelflife.digest"
@@ -110,7 +110,9 @@ class Registry:
             # By argument: what MLflow is told for the whole process it also writes into the environment.
             return Path(download_artifacts(artifact_uri=where, dst_path=str(into), tracking_uri=self.tracking))
         except Exception as error:
-            raise BadInput(f"The model {source} cannot be fetched from {_hidden(self.uri)}: {_first(error)}") from error
+            raise BadInput(
+                f"The model {source} cannot be fetched from {_hidden(self.uri)}: {first_line(error)}"
+            ) from error
 
     def _address(self, source: str) -> str:
         """Where the artifact of a registered version lies."""
@@ -140,14 +142,9 @@ class Registry:
 
 
 def _away(uri: str, error: Exception) -> BadInput:
-    return BadInput(f"The MLflow registry {_hidden(uri)} does not do what was asked: {_first(error)}")
+    return BadInput(f"The MLflow registry {_hidden(uri)} does not do what was asked: {first_line(error)}")
 
 
 def _hidden(uri: str) -> str:
     """An address without the password that may be in it."""
     return re.sub(r"//[^/@]*@", "//***@", uri)
-
-
-def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -81,6 +81,8 @@ class StepView:
         ``done``, ``now``, ``waits``, ``ended`` (the renewal ended with it), ``to come`` or ``left out``.
     said
         What came of it.
+    log
+        The last lines of a log, where they are told with it.
     """
 
     name: str
@@ -89,6 +91,7 @@ class StepView:
     said: str
     started: datetime | None
     ended: datetime | None
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -267,7 +270,8 @@ def _more(found: Renewal, asked: Asked | None, decision: Approval | None) -> str
     if asked is not None:
         return "All gates pass. Nothing is rolled out until a person says so."
     # What the gates said stands below, gate by gate.
-    said = found.says.split(": ")[0] if found.state == "rejected" and decision is None else found.says
+    told = found.says.partition("\n")[0]  # the lines of a log that may follow stand with their step
+    said = told.split(": ")[0] if found.state == "rejected" and decision is None else told
     return said if said.endswith((".", "!", "?")) else f"{said}."
 
 
@@ -287,7 +291,8 @@ def _steps(found: Renewal, planned: list[Step], done: dict[int, Done]) -> list[S
             continue
         state = "done" if found.state == "promoted" else "left out" if over and own.state == "waits" else own.state
         said = found.says if own.state == "waits" and not over else own.evidence.get("says", "")
-        steps.append(StepView(step.name, step.says, state, str(said), own.started, own.ended))
+        line, _, log = str(said).partition("\n")
+        steps.append(StepView(step.name, step.says, state, line, own.started, own.ended, log))
     return steps
 
 
