@@ -100,7 +100,10 @@ class Model:
         if found.shape != (len(rows),):
             raise Unloadable(f"The model was asked for {len(rows):,} answers and gave shape {found.shape}.")
         if self.task == "regression":
-            found = found.astype(np.float64)
+            try:
+                found = found.astype(np.float64)
+            except (TypeError, ValueError) as error:
+                raise Unloadable("The model of a regression answered what is no number.") from error
             if not np.isfinite(found).all():
                 raise Unloadable("The model answered NaN or infinity.")
             return Answers(found)

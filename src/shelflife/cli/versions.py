@@ -99,7 +99,9 @@ def adopt(
     system: System,
     source: Annotated[str, typer.Argument(help="models:/NAME/3, runs:/ID/model, an address or a folder.")],
     because: Annotated[str, typer.Option(help="Why, for the ledger.")],
-    champion: Annotated[bool, typer.Option("--champion", help="It is the champion from now on.")] = False,
+    champion: Annotated[
+        bool, typer.Option("--champion", help="It is the champion from now on, where none answers yet.")
+    ] = False,
     home: Home = None,
     by: By = None,
 ) -> None:

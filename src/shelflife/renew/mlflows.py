@@ -97,10 +97,13 @@ class Registry:
 
     def fetched(self, source: str, into: Path) -> Path:
         """A copy of the artifact that ``models:/…``, ``runs:/…``, an address or a folder names."""
-        if Path(source).is_dir():
+        if source.strip() and Path(source).is_dir():
             return Path(shutil.copytree(source, into / "model"))
-        if ":/" not in source:
-            raise BadInput(f"A model is asked for as models:/NAME/3, runs:/ID/model or a folder; found {source!r}.")
+        if ":/" not in source or source.lower().startswith(("http:", "https:")):
+            raise BadInput(
+                "A model is asked for as models:/NAME/3, models:/NAME@ALIAS, runs:/ID/model, the address of a store"
+                f" (s3://…) or a folder; found {source!r}."
+            )
         from mlflow.artifacts import download_artifacts
 
         try:
