@@ -58,12 +58,12 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            with suppress(MlflowException):  # it is there
-                self.client.create_registered_model(model)
-            for one in self._of_key(model, key):
+            for one in self._of_key(model, key):  # asked first: a server that is away is waited for once
                 if one.tags.get(DIGEST) == digest:
                     return str(one.version), str(one.source)
                 self.client.delete_model_version(model, one.version)  # of a run that ended before it was ours
+            with suppress(MlflowException):  # it is there
+                self.client.create_registered_model(model)
             run, source = (None, str(artifact)) if self.is_here else self._uploaded(artifact, key, digest)
             tags = {KEY: key, DIGEST: digest}
             made = self.client.create_model_version(model, source, run_id=run, tags=tags, description=says)
