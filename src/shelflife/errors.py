@@ -44,6 +44,12 @@ class NotEnoughHistory(ShelflifeError):
     exit_code = 3
 
 
+def first_line(error: BaseException) -> str:
+    """What a library said, in short; the name of its error where it said nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
 def nearest(asked: str, allowed: Iterable[str]) -> str:
     """A hint naming the allowed word nearest to `asked`, or else the allowed words, as one sentence."""
     words = list(allowed)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shelflife.errors import BadInput, ShelflifeError
+from shelflife.errors import BadInput, ShelflifeError, first_line
 from shelflife.plan import Plan
 
 if TYPE_CHECKING:
@@ -96,11 +96,14 @@ class Model:
             else:
                 found = np.asarray(self.given.predict(rows))
         except Exception as error:
-            raise Unloadable(f"The model raised {type(error).__name__}: {str(error)[:300]}") from error
+            raise Unloadable(f"The model raised {type(error).__name__}: {first_line(error)}") from error
         if found.shape != (len(rows),):
             raise Unloadable(f"The model was asked for {len(rows):,} answers and gave shape {found.shape}.")
         if self.task == "regression":
-            found = found.astype(np.float64)
+            try:
+                found = found.astype(np.float64)
+            except (TypeError, ValueError) as error:
+                raise Unloadable("The model of a regression answered what is no number.") from error
             if not np.isfinite(found).all():
                 raise Unloadable("The model answered NaN or infinity.")
             return Answers(found)
@@ -232,7 +235,7 @@ def local(source: str, artifacts: Path, expected: str) -> Path:
             if not there.is_dir():  # another process was first
                 raise
         except Exception as error:
-            raise Unloadable(f"The artifact {source} cannot be fetched: {str(error)[:300]}") from error
+            raise Unloadable(f"The artifact {source} cannot be fetched: {first_line(error)}") from error
     return there
 
 
@@ -258,7 +261,7 @@ def load(folder: Path, plan: Plan, *, expected: str) -> Model:
     try:
         described = Described.load(str(folder))
     except Exception as error:
-        raise Unloadable(f"The artifact {str(folder)!r} is no MLflow model: {str(error)[:300]}") from error
+        raise Unloadable(f"The artifact {str(folder)!r} is no MLflow model: {first_line(error)}") from error
     return Model(_kinds(described.signature, plan), plan.model.task, _object(folder, plan, described.flavors))
 
 
@@ -290,7 +293,7 @@ def _object(folder: Path, plan: Plan, flavors: Mapping[str, Any]) -> Any:
     except Unloadable:
         raise
     except Exception as error:
-        raise Unloadable(f"The artifact {str(folder)!r} cannot be loaded: {str(error)[:300]}") from error
+        raise Unloadable(f"The artifact {str(folder)!r} cannot be loaded: {first_line(error)}") from error
 
 
 def _skops(path: Path) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
+from shelflife.errors import BadInput
 from shelflife.observe import snapshots
 from shelflife.renew import registry, run
 from shelflife.renew.registry import Pointer, Version
@@ -57,6 +58,7 @@ class Versions:
         """Bring a model that is there already under a plan."""
         from shelflife.renew.adopt import adopt
 
+        _check_said(because)
         here = self._system
         number, _, written = here.newest(system)
         rows = snapshots.some(here.tables, written.plan)
@@ -113,6 +115,7 @@ class Renewing:
 
     def start(self, system: str, *, because: str, by: str) -> Renewal:
         """Start a renewal by hand."""
+        _check_said(because)
         number, _, _ = self._system.newest(system)
         return self._renewer.start(system, number, run.Reason("hand", because), by=by)
 
@@ -124,10 +127,12 @@ class Renewing:
 
     def cancel(self, number: int, *, reason: str, by: str) -> None:
         """End a renewal; what it let answer goes back."""
+        _check_said(reason)
         self._renewer.cancel(number, reason=reason, by=by)
 
     def roll_back(self, system: str, version: int | None = None, *, reason: str, by: str) -> int:
         """Let an earlier version answer at once."""
+        _check_said(reason)
         self._system.check_known(system)
         return self._renewer.roll_back(system, version, reason=reason, by=by)
 
@@ -172,3 +177,8 @@ class Renewing:
         return lambda connection: reference.keep(
             connection, system, learnt, source="a renewal", start=None, end=now, now=now, by="renew"
         )
+
+
+def _check_said(because: str) -> None:
+    if not because.strip():
+        raise BadInput("Say why, in a few words: the ledger keeps it, and those concerned read it.")

@@ -74,7 +74,6 @@ def test_started_listed_and_shown(folder: Path) -> None:
     done = run(folder, "renew", DESK, "--because", "complaints", "--by", "analyst")
     assert done.exit_code == 0
     assert done.stdout.startswith(f"✓ Renewal 1 of {DESK}. `shelflife up` carries it on")
-    assert "Renewal 1 of" in run(folder, "renew", DESK).stdout  # of one system one at a time
     every = run(folder, "renewals")
     assert every.exit_code == 0
     assert every.stdout.startswith(f"   1  {DESK}  ")
@@ -86,6 +85,13 @@ def test_started_listed_and_shown(folder: Path) -> None:
     assert "  because complaints\n" in shown
     assert "  ·  snapshot\n" in shown
     assert json.loads(run(folder, "renewals", "show", "1", "--json").stdout)["steps"] == []
+    again = run(folder, "renew", DESK, "--because", "more complaints", "--by", "lead")  # of one system one at a time
+    assert again.stdout.startswith(f"✓ Renewal 1 of {DESK} was under way already (begun); your reason is added to it.")
+    assert run(folder, "renew", DESK, "--because", "more complaints").exit_code == 0  # said once
+    shown = run(folder, "renewals", "show", "1").stdout
+    assert "  because complaints\n  because more complaints (came later)\n  ·" in shown
+    (told,) = run(folder, "ledger", "show", "--kind", "renewal.joined").stdout.splitlines()
+    assert '"reasons": ["more complaints"]' in told
     missing = run(folder, "renewals", "show", "9")
     assert missing.exit_code == 2
     assert "There is no renewal 9; `shelflife renewals` shows all." in missing.output
@@ -105,6 +111,11 @@ def test_decided_on_by_who_may(folder: Path, system: System) -> None:
     assert (done.exit_code, done.stdout) == (0, "✓ lead approved renewal 1. `shelflife up` rolls it out.\n")
     (given,) = system.ledger.entries(kind="approval.given")
     assert given.by == "lead"
+    # Before the loop has gone on with it nobody is told that it is waited for.
+    every = run(folder, "renewals")
+    assert every.exit_code == 0
+    assert "running: lead approved version" in every.stdout
+    assert "stands still" not in run(folder, "doctor").stdout
 
 
 def test_a_login_that_started_it_does_not_approve_it_as_somebody(folder: Path, system: System) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -38,7 +37,6 @@ with warnings.catch_warnings(action="ignore"):  # of its own type hints, when it
     import mlflow.pyfunc
     import mlflow.sklearn
 
-PROGRAM = Path(__file__).with_name("answering.py")
 NAME = "support-desk"
 INPUTS = {"channel": "category", "age": "numeric", "weight": "numeric"}
 
@@ -180,16 +178,6 @@ def answering(settings: Settings, **options: Any) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join()
-
-
-@contextlib.contextmanager
-def process(settings: Settings, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A gateway in a process of its own, which ends with this one."""
-    command = [sys.executable, PROGRAM, settings.model_dump_json(), *words]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        yield running, f"http://127.0.0.1:{int(running.stdout.readline())}"
-        running.kill()
 
 
 def ready(url: str, path: str = "/v2/health/ready") -> None:

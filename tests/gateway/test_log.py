@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from tests.gateway.conftest import NAME, Breaking, Constant, Desk, Slow, answering, learned, process, ready, wait
+from tests.gateway.answering import process
+from tests.gateway.conftest import NAME, Breaking, Constant, Desk, Slow, answering, learned, ready, wait
 
 from shelflife.observe.keep import check_fits
 from shelflife.observe.rows import from_json

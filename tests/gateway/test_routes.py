@@ -115,7 +115,11 @@ def test_what_cannot_be_loaded_is_refused_as_well(desk: Desk) -> None:
         (told,) = wait(lambda: desk.system.ledger.entries(kind="version.refused"))
         assert "is no MLflow model" in told.body["says"]
         assert httpx.get(f"{url}/v2/health/ready").status_code == 503
-        assert httpx.post(f"{url}/predict/{NAME}", json=ROW).status_code == 404
+        told = httpx.post(f"{url}/predict/{NAME}", json=ROW)
+        says = f"Version 2 of {NAME} is to answer and was refused: the ledger says why. Nothing else answers."
+        assert (told.status_code, told.json()["error"]) == (503, {"code": "refused", "says": says})
+        assert httpx.get(f"{url}/v2/models/{NAME}/ready").status_code == 503
+        assert httpx.post(f"{url}/predict/other", json=ROW).status_code == 404
 
 
 def test_a_canary_that_crashes_is_unready_and_the_champion_falls_in(desk: Desk) -> None:

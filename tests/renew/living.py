@@ -181,6 +181,11 @@ class Desk:
         self.tend()
         self.live(2)
 
+    def failed(self, name: str, version: int) -> None:
+        """A version could not answer a request."""
+        said = {"id": name, "time": self.clock.now(), "version": str(version), "route": "champion", "error": "KeyError"}
+        self._keep("shadows", pa.table({column: [value] for column, value in said.items()}))
+
     def _keep(self, kind: Any, table: pa.Table) -> None:
         read = from_arrow(table, self.system.shape(DESK, kind), now=self.clock.now())
         assert not read.rejected, next(iter(read.rejected.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import mlflow
@@ -11,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.models import infer_signature
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from skrub import SelectCols
 from tests.renew.conftest import DESK, rows, send
+from tests.renew.living import written
 from typer.testing import CliRunner
 
 from shelflife import models, plan
@@ -45,6 +47,11 @@ def saved(folder, *, form="skops", columns=("age",), signature=True):
 class Always(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input: pd.DataFrame, params=None):
         return ["card"] * len(model_input)
+
+
+class Halves(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input: pd.DataFrame, params=None):
+        return [0.5] * len(model_input)
 
 
 def adopt(system, source, *, champion=False):
@@ -87,11 +94,76 @@ def test_one_of_the_registry(system, tmp_path):
 
 
 def test_who_answers_already_goes_on(system, tmp_path):
-    adopt(system, saved(tmp_path / "one"), champion=True)
-    made = adopt(system, saved(tmp_path / "two"), champion=True)
-    assert (made.champion, made.first) == (True, False)
+    one = saved(tmp_path / "one")
+    adopt(system, one, champion=True)
+    two = saved(tmp_path / "two")
+    says = (
+        "Version 1 of 'support-desk' answers already, and `--champion` is for the first one that does: another one"
+        " comes to answer by a renewal (`shelflife renew`), an earlier champion by `shelflife rollback`."
+        " Without `--champion` it is registered beside."
+    )
+    with pytest.raises(BadInput, match=f"^{re.escape(says)}$"):
+        adopt(system, two, champion=True)
+    assert [version.number for version in system.versions.every(DESK)] == [1]
+    made = adopt(system, one, champion=True)  # said once more
+    assert (made.version.number, made.champion, made.first) == (1, True, False)
+    assert adopt(system, two).version.number == 2
+    with pytest.raises(BadInput, match="Version 1 of 'support-desk' answers already"):
+        adopt(system, two, champion=True)
     with system.database.reading() as connection:
         assert current(connection)[DESK].champion == 1
+    assert [(one.alias, one.version) for one in system.versions.pointers(DESK)] == [("champion", 1)]
+
+
+def test_none_is_let_answer_past_a_renewal_that_makes_the_first_one(system, tmp_path):
+    system.apply(written(), by="lead", because="it renews")
+    made = system.renewing.start(DESK, because="the first one", by="analyst")
+    folder = saved(tmp_path / "theirs")
+    with pytest.raises(BadInput, match=r"Renewal 1 of 'support-desk' is under way, and makes the first version that"):
+        adopt(system, folder, champion=True)
+    assert system.versions.every(DESK) == []
+    system.renewing.cancel(made.number, reason="theirs is good", by="lead")
+    assert adopt(system, folder, champion=True).first
+
+
+NUMBERS = {"model.task": "regression", "watch.performance": {"metric": "mae", "at_most": 1.0}}
+
+
+@pytest.mark.parametrize("observed", [0, 5])
+def test_a_model_of_another_task(system, tmp_path, observed):
+    if observed:
+        send(system, rows(observed))
+    x = pd.DataFrame({"age": [1.0, 2.0, 3.0]})
+    fitted = make_pipeline(SelectCols(["age"]), LinearRegression()).fit(x, [0.5, 1.5, 2.5])
+    given = {"pip_requirements": [], "skops_trusted_types": ["skrub._select_cols.SelectCols"]}
+    mlflow.sklearn.save_model(fitted, str(tmp_path / "theirs"), serialization_format="skops", **given)
+    says = "is a model of regression, and the plan's task is classification. Adopt one of classification, or change"
+    with pytest.raises(BadInput, match=says):
+        adopt(system, tmp_path / "theirs")
+    mlflow.pyfunc.save_model(str(tmp_path / "pyfunc"), python_model=Halves(), pip_requirements=[])
+    system.apply(plan.parse(plans.text(**{"model.pickle": PICKLES})), by="lead", because="theirs")
+    with pytest.raises(BadInput, match=rf"pyfunc, which answers 0\.5, {says}"):
+        adopt(system, tmp_path / "pyfunc")
+    assert system.versions.every(DESK) == []
+
+
+def test_a_model_of_classes_where_numbers_are_asked_for(system, tmp_path):
+    system.apply(plan.parse(plans.text(**NUMBERS, **{"model.pickle": PICKLES})), by="lead", because="numbers")
+    with pytest.raises(BadInput, match="is a model of classification, and the plan's task is regression"):
+        adopt(system, saved(tmp_path / "theirs"))
+    mlflow.pyfunc.save_model(str(tmp_path / "pyfunc"), python_model=Always(), pip_requirements=[])
+    send(system, rows(5, task="regression"))
+    with pytest.raises(Unloadable, match="The model of a regression answered what is no number"):
+        adopt(system, tmp_path / "pyfunc")
+    assert system.versions.every(DESK) == []
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_why_is_said(system, tmp_path):
+    home = ["--workspace", str(system.settings.home), "--because", " "]
+    for words in (["adopt", DESK, str(tmp_path)], ["rollback", DESK], ["renew", DESK]):
+        done = CliRunner().invoke(app, [*words, *home])
+        assert (done.exit_code, "Say why, in a few words" in done.output) == (2, True), done.output
 
 
 def test_an_input_that_the_plan_lacks(system, tmp_path):
@@ -129,8 +201,10 @@ def test_what_is_no_model(system, tmp_path):
     folder.mkdir()
     with pytest.raises(BadInput, match="is no MLflow model"):
         adopt(system, folder)
-    with pytest.raises(BadInput, match=r"asked for as models:/NAME/3, runs:/ID/model or a folder; found 'nowhere'"):
-        adopt(system, "nowhere")
+    for source in ("nowhere", "", " ", "http://somewhere/theirs"):
+        says = r"asked for as models:/NAME/3, .*, runs:/ID/model, .* or a folder; found "
+        with pytest.raises(BadInput, match=f"{says}'{source}'"):
+            adopt(system, source)
     assert not list(system.settings.home.glob("adopting-*"))
 
 

@@ -79,6 +79,14 @@ def test_going_back_is_no_way_around_gates_and_approval(system: System, register
     assert routed(system).champion == 2
 
 
+def test_going_back_to_what_answers_already_ends_no_renewal(system: System) -> None:
+    made = system.renewing.start(DESK, because="x", by="analyst")
+    with pytest.raises(BadInput, match="Version 2 of 'support-desk' answers all requests already; there is nothing to"):
+        system.renewing.roll_back(DESK, 2, reason="worse", by="lead")
+    assert system.renewing.renewal(made.number)[0].state == "running"
+    assert routed(system).champion == 2
+
+
 @pytest.mark.parametrize("step", ["canary 30 %", "bake"])
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
 def test_the_champion_before_it_answers_again(

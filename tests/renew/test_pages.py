@@ -174,6 +174,19 @@ def test_versions_say_which_answers_and_one_can_go_back(site: httpx.Client, desk
     assert [one for one in told if "unknown" in one] == []
 
 
+def test_what_a_trainer_raised_is_said_in_a_line_and_its_log_stands_apart(site: httpx.Client, desk: Desk) -> None:
+    desk.system.renewing.cancel(desk.newest.number, reason="another one", by="lead")
+    desk.system.apply(written(train="tests.renew.apprentices:stubborn"), by="lead", because="to see it fail")
+    desk.system.renewing.start(DESK, because="to see it fail", by="analyst")
+    desk.tend()
+    page = site.get(f"/renewals/{desk.newest.number}").text
+    above, _, steps = page.partition("The steps")
+    assert "stubborn raised RuntimeError: this trainer never learns" in words(above)
+    assert "Traceback" not in above
+    assert "Traceback" not in re.sub("(?s)<pre.*?</pre>", "", steps)
+    assert "RuntimeError: this trainer never learns" in steps.split("<pre")[1]
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
 def test_pages_in_a_browser(desk: Desk, chromium: str, tmp_path: Path, scheme: Any, width: int) -> None:
     """A person signs in, looks, approves, and sees the canary; nothing is in the console or off the screen."""

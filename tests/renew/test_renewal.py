@@ -158,6 +158,26 @@ def test_one_that_is_good_offline_and_bad_live_goes_back(desk: Callable[..., Des
     assert (told["version"], told["before"]) == (1, asked.challenger)
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_first_version_that_cannot_answer_still_answers_and_is_not_said_to_have_gone_back(
+    desk: Callable[..., Desk],
+) -> None:
+    here = desk()
+    here.live(12, tend=False)
+    here.system.renewing.start(DESK, because="the first version", by="analyst")
+    here.tend()
+    here.system.renewing.decide(here.newest.number, approve=True, person="lead", reason="")
+    assert (here.newest.state, here.newest.says) == ("running", "lead approved version 1")
+    here.tend()
+    here.failed("odd", 1)
+    here.tend()
+    assert here.newest.state == "failed"
+    says = "Version 1 still answers, as nothing served before that one could go back to: it could not answer 1 of "
+    assert here.newest.says.startswith(says)
+    assert champion(here) == 1
+    assert events(here, "version.rolled_back") == []
+
+
 def test_by_hand_an_earlier_version_answers_at_once_and_stays(desk: Callable[..., Desk]) -> None:
     here = desk(turns=17, challenger={"every": "4d", "better_by": 0.02})
     here.first()

@@ -97,7 +97,7 @@ def test_what_stopped_a_leg_is_told_until_the_run_has_gone_on(settings: Settings
             raise OSError("the disk is full")
         return "over"
 
-    durable = Durable(url, do)
+    durable = Durable(url, do, lambda run: True)
     try:
         for said in ["the disk is full", None]:
             assert durable.go("renewal-1", 0)

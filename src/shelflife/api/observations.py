@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from shelflife.api.access import Known
 from shelflife.api.problems import Problem, problem
 from shelflife.api.problems import kind as what
-from shelflife.errors import BadInput
+from shelflife.errors import BadInput, first_line
 from shelflife.observe.intake import Broken, Full, Intake, Receipt
 from shelflife.observe.rows import LONGEST_ID, from_arrow
 from shelflife.observe.shapes import FEEDBACK, SentKind, Shape
@@ -189,7 +189,7 @@ def _table(body: bytes) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(f"The body is no Arrow stream: {str(error).splitlines()[0][:200]}.") from error
+        raise BadInput(f"The body is no Arrow stream: {first_line(error)}.") from error
     if size > MOST_BYTES:
         raise BadInput(
             f"Written out, the texts of the table have {size:,} bytes; at most {MOST_BYTES:,} can be sent at once."

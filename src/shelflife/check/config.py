@@ -6,7 +6,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from shelflife.errors import BadInput, nearest
+from shelflife.errors import BadInput, first_line, nearest
 
 _LISTS = ("score", "text", "segments", "exclude")
 
@@ -32,7 +32,7 @@ def read(path: str | Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
-        what = getattr(error, "problem", None) or getattr(error, "strerror", None) or str(error).splitlines()[0]
+        what = getattr(error, "problem", None) or getattr(error, "strerror", None) or first_line(error)
         raise BadInput(f"Cannot read {path}{where}: {what}. Asked for is YAML such as `tolerance: 0.05`.") from error
     if not isinstance(written, dict):
         found = "nothing" if written is None else type(written).__name__

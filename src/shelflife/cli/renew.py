@@ -41,8 +41,10 @@ def renew(
             for cause in workspace.renewing.causes(system):
                 typer.echo(f"! {cause}.")
             return
+        before = {one.number for one in workspace.renewing.renewals(system)}
         made = workspace.renewing.start(system, because=because, by=somebody(by))
-    typer.echo(f"✓ Renewal {made.number} of {system}. `shelflife up` carries it on; shelflife renewals show"
+    joined = f" was under way already ({made.says}); your reason is added to it" if made.number in before else ""
+    typer.echo(f"✓ Renewal {made.number} of {system}{joined}. `shelflife up` carries it on; shelflife renewals show"
                f" {made.number} tells how far it is.")  # fmt: skip
 
 
@@ -66,7 +68,7 @@ def every(
         _print_json([dataclasses.asdict(one) for one in found])
     else:
         for one in found:
-            typer.echo(f"{one.number:>4}  {one.system}  {one.started:%Y-%m-%d %H:%M}  {one.state}: {one.says}")
+            typer.echo(f"{one.number:>4}  {one.system}  {one.started:%Y-%m-%d %H:%M}  {one.state}: {_first(one.says)}")
         if not found:
             typer.echo("Nothing was renewed yet.")
     waits = any(one.state == "waiting" and one.says.startswith("Waits for") for one in found)
@@ -143,7 +145,7 @@ def rollback(
 
 
 def _show(one: Renewal, done: list[Done], planned: list[str]) -> None:
-    typer.echo(f"Renewal {one.number} of {one.system}: {one.state}. {one.says}.")
+    typer.echo(f"Renewal {one.number} of {one.system}: {one.state}. {_first(one.says).removesuffix('.')}.")
     for reason in one.reasons:
         finding = f" (finding {reason.finding})" if reason.finding is not None else ""
         typer.echo(f"  because {reason.says}{finding}{' (came later)' if reason.late else ''}")
@@ -154,9 +156,15 @@ def _show(one: Renewal, done: list[Done], planned: list[str]) -> None:
             typer.echo(f"  ·  {name}")
             continue
         sign = {"done": "✓", "waits": "…", "ended": "✗" if one.state != "promoted" else "✓"}[step.state]
-        typer.echo(f"  {sign}  {name}: {step.evidence.get('says', '')}")
+        said = one.says if step.state == "waits" and one.ended is None else step.evidence.get("says", "")
+        typer.echo(f"  {sign}  {name}: {said}")
         for verdict in step.evidence.get("verdicts", ()):
             typer.echo(f"       {verdict['state']:<7} {verdict['gate']}: {verdict['says']}")
+
+
+def _first(says: str) -> str:
+    """What is said, without the lines of a log that may follow; its step shows them."""
+    return says.split("\n", 1)[0]
 
 
 def _print_json(found: Any) -> None:

@@ -63,7 +63,8 @@ def versions(
     for one in made:
         _show(one, [pointer.alias for pointer in pointers if pointer.version == one.number and pointer.until is None])
     if not made:
-        typer.echo(f"{system} has no version yet: `shelflife adopt` brings a model that is there already.")
+        typer.echo(f"{system} has no version yet: `shelflife renew` makes one by its plan, `shelflife adopt` brings"
+                   " a model that is there already.")  # fmt: skip
     for pointer in pointers:
         typer.echo(f"{pointer.alias:<10} version {pointer.version}  {_span(pointer)}  {pointer.by}: {pointer.because}")
 
@@ -98,7 +99,9 @@ def adopt(
     system: System,
     source: Annotated[str, typer.Argument(help="models:/NAME/3, runs:/ID/model, an address or a folder.")],
     because: Annotated[str, typer.Option(help="Why, for the ledger.")],
-    champion: Annotated[bool, typer.Option("--champion", help="It is the champion from now on.")] = False,
+    champion: Annotated[
+        bool, typer.Option("--champion", help="It is the champion from now on, where none answers yet.")
+    ] = False,
     home: Home = None,
     by: By = None,
 ) -> None:

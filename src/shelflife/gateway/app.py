@@ -211,6 +211,9 @@ class Gateway:
         found = self._following.serving.get(system)
         if found is None and self._following.seen is None:
             raise Refused(503, "not_ready", "The routes could not be read yet. Come again.", (b"retry-after", b"1"))
+        if found is None and (refused := self._following.refused_champion(system)) is not None:
+            says = f"Version {refused} of {system} is to answer and was refused: the ledger says why."
+            raise Refused(503, "refused", f"{says} Nothing else answers.", (b"retry-after", b"30"))
         if found is None:
             known = ", ".join(sorted(self._following.serving)) or "none yet"
             raise Refused(404, "unknown_system", f"There is no model {system[:100]!r} here; there is: {known}.")

@@ -107,7 +107,7 @@ class Following:
         self.disk: Disk | None = None  # while the routes are those of the disk
         self.away = False  # whether the database was, when it was last asked
         self.tokens: Mapping[str, Token] = {}  # those that counted lately, by their digests
-        self.refused: dict[tuple[str, int], str] = {}
+        self._unserved: Mapping[str, int] = {}  # the champions of systems that are not served
         self._url, self._cache, self._kept, self._journal = _impatient(url), cache, kept, journal
         self._of, self._clock, self._metrics, self._guarded = last.identity(url), clock, metrics, guarded
         self._delivered, self._handed = delivered, handed
@@ -144,6 +144,10 @@ class Following:
     def ready(self) -> bool:
         """Whether any system is served."""
         return bool(self.serving)
+
+    def refused_champion(self, system: str) -> int | None:
+        """The version that was refused as champion of a system of which nothing else answers."""
+        return self._unserved.get(system)
 
     def database(self) -> Database:
         """The database; raises `BadInput` where it is away."""
@@ -192,6 +196,7 @@ class Following:
             before = self.serving.get(system)
             if back or before is None or before.routes != routes or self._due(system):
                 self._serve(routes, rows, private[system], before)
+        self._unserved = {system: one.champion for system, one in found.items() if system not in self.serving}
         self.seen, self.disk = now, None
         self._keep(set(found), now)
 
@@ -354,11 +359,9 @@ class Following:
                 _log.error("version %s of %s is not served: %s", version, routes.system, error)
                 return None
             self._tried[which] = time.monotonic()
-            self.refused[which] = str(error)
             self._tell(routes, version, error)
             return None
         self._tried.pop(which, None)
-        self.refused.pop(which, None)
         loaded = Loaded(
             routes.system, version, model, said.written.plan, self._journal, delivered=self._delivered,
             private=private, digest=said.digest,

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from shelflife.errors import ShelflifeError
+from shelflife.errors import ShelflifeError, first_line
 from shelflife.gateway.asked import Asked, Columns, hidden
 from shelflife.gateway.journal import Journal
 from shelflife.models import Answers, Model, frame, scored
@@ -178,7 +178,7 @@ class Loaded:
         """What a model raised; errors quote what was asked, and of private inputs nothing is written anywhere."""
         if self.private & self.model.kinds.keys():
             return f"The model raised {type(error.__cause__ or error).__name__}"
-        return str(error) if isinstance(error, ShelflifeError) else f"{type(error).__name__}: {str(error)[:300]}"
+        return str(error) if isinstance(error, ShelflifeError) else f"{type(error).__name__}: {first_line(error)}"
 
     def _look(self, answered: list[Waiting], failed: list[Waiting]) -> None:
         """Tell a row that the model cannot answer from a model that cannot answer."""

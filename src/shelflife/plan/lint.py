@@ -34,6 +34,7 @@ CODES = {
     "PL401": "cannot be renewed",
     "PL402": "not gated",
     "PL403": "judged longer than learnt",
+    "PL404": "a reason that never comes",
     "PL501": "a secret stands in it",
 }
 
@@ -227,8 +228,14 @@ def _renewable(plan: Plan) -> Iterator[Found]:
                 "Gates on a metric need outcomes, without which they answer unknown, and unknown never passes: name"
                 " `model.outcome`.",
             )
-    if any(isinstance(item, Age) for item in renew.when) and plan.model.outcome is None:
-        yield "PL201", ("renew", "when"), "A best-before date is measured on outcomes: name `model.outcome`."
+    for position, item in enumerate(renew.when):
+        if isinstance(item, Age) and item.age == "best_before":
+            yield (
+                "PL404",
+                ("renew", "when", position),
+                "Nothing measures yet until when a version is good, so that `best_before` never comes: say an age,"
+                " `{age: 26w}`; `shelflife lifespan` measures how long models last.",
+            )
     if "change" in renew.when and "performance" not in renew.when:
         yield "PL202", ("renew", "when"), "A broken promise of performance starts no renewal: add `performance`."
 

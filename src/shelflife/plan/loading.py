@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from shelflife.errors import BadInput
+from shelflife.errors import BadInput, first_line
 from shelflife.plan.words import Place, dotted
 
 _MOST_VALUES = 50_000  # aliases that repeat aliases would otherwise unfold without end
@@ -58,7 +58,7 @@ def load(text: str, source: str) -> tuple[Any, dict[Place, int]]:
         raise PlanError(source, [Problem(line, "", says)]) from error
     except (YAMLError, ValueError, RecursionError) as error:
         line = text[: getattr(error, "position", 0)].count("\n") + 1
-        what = getattr(error, "reason", None) or str(error).splitlines()[0]
+        what = getattr(error, "reason", None) or first_line(error)
         raise PlanError(source, [Problem(line, "", f"this is not YAML: {what}.")]) from error
     plain = _Plain(text, source)
     return plain.value(node, ()), plain.lines

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from shelflife import models
-from shelflife.errors import BadInput
+from shelflife.errors import BadInput, first_line
+from shelflife.models import Answers, Model
 from shelflife.plan import Plan
-from shelflife.renew import registry, rollout
+from shelflife.renew import registry, rollout, run
 from shelflife.renew.mlflows import Registry
 from shelflife.renew.registry import Version
 from shelflife.routes import current
@@ -21,6 +23,7 @@ from shelflife.workspace import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from sqlalchemy import Connection
 
 _FITS = {
     "numeric": {"double", "float", "integer", "long"}, "category": {"string"}, "text": {"string"},
@@ -66,26 +69,51 @@ def adopt(
     Raises
     ------
     BadInput
-        Where it cannot be fetched, or asks for what the plan does not have.
+        Where it cannot be fetched, asks for what the plan does not have, answers what it does not ask for, or is to be
+        champion where another one answers.
     Unloadable
         Where it cannot be loaded, may not be, or does not answer.
     """
     with tempfile.TemporaryDirectory(dir=settings.home, prefix="adopting-") as folder:
         artifact = Registry(settings).fetched(source, Path(folder))
         found, notes = _checked(artifact, plan, rows, source)
+        key = f"adopt/{found[:32]}"
+        if champion:
+            with database.reading() as connection:
+                known = registry.of_key(connection, plan.system, key)
+                _check_first(connection, plan.system, None if known is None else known.number)
         version = registry.register(
-            database, settings, plan, plan_number, artifact=artifact, key=f"adopt/{found[:32]}", snapshot=None,
+            database, settings, plan, plan_number, artifact=artifact, key=key, snapshot=None,
             record={"adopted": source}, by=by, because=because, now=now,
         )  # fmt: skip
     made = Adopted(version, 0 if rows is None else len(rows), tuple(notes))
     if not champion:
         return made
     with database.writing() as connection:
-        registry.point(connection, plan.system, "champion", version.number, by=by, because=because, now=now)
-        first = plan.system not in current(connection)
-        if first:  # whoever answers already does so by a rollout's decision
+        run.alone(connection, plan.system)
+        first = _check_first(connection, plan.system, version.number)
+        if first:
             rollout.change(connection, plan.system, champion=version.number, because=because, now=now, by=by)
+            registry.point(connection, plan.system, "champion", version.number, by=by, because=because, now=now)
     return replace(made, champion=True, first=first)
+
+
+def _check_first(connection: Connection, system: str, version: int | None) -> bool:
+    """Whether none answers yet; `BadInput` where another one does, which only gates, people and a rollout change."""
+    routed = current(connection).get(system)
+    if routed is not None and routed.champion != version:
+        raise BadInput(
+            f"Version {routed.champion} of {system!r} answers already, and `--champion` is for the first one that does:"
+            " another one comes to answer by a renewal (`shelflife renew`), an earlier champion by"
+            " `shelflife rollback`. Without `--champion` it is registered beside."
+        )
+    under_way = run.living(connection, system) if routed is None else None
+    if under_way is not None:
+        raise BadInput(
+            f"Renewal {under_way.number} of {system!r} is under way, and makes the first version that answers; end it"
+            f" first (`shelflife renewals cancel {under_way.number}`), or adopt without `--champion`."
+        )
+    return routed is None
 
 
 def _checked(artifact: Path, plan: Plan, rows: pa.Table | None, source: str) -> tuple[str, list[str]]:
@@ -93,12 +121,13 @@ def _checked(artifact: Path, plan: Plan, rows: pa.Table | None, source: str) -> 
     notes = _fits(artifact, plan, source)
     digest = models.digest(artifact)
     model = models.load(artifact, plan, expected=digest)
+    _of_task(model.given, plan, source)
     if rows is not None and len(rows):
-        model.answer(models.of_table(rows, model.kinds))
+        _are_classes(model, model.answer(models.of_table(rows, model.kinds)), source)
         return digest, notes
     try:
         made_up = {name: [_MADE_UP[kind]] for name, kind in model.kinds.items()}
-        model.answer(models.frame(made_up, model.kinds))
+        _are_classes(model, model.answer(models.frame(made_up, model.kinds)), source)
     except models.Unloadable as error:
         notes.append(f"No row that it could be asked was observed yet, and it does not answer a made-up one. {error}")
     else:
@@ -106,14 +135,39 @@ def _checked(artifact: Path, plan: Plan, rows: pa.Table | None, source: str) -> 
     return digest, notes
 
 
+def _of_task(given: Any, plan: Plan, source: str) -> None:
+    """Refuse a model that is of the other task, as far as it says of which it is."""
+    from sklearn.base import BaseEstimator, is_classifier, is_regressor
+
+    if not isinstance(given, BaseEstimator):
+        return
+    other = is_regressor if plan.model.task == "classification" else is_classifier
+    if other(given):
+        _refuse("regression" if other is is_regressor else "classification", plan.model.task, source)
+
+
+def _are_classes(model: Model, answers: Answers, source: str) -> None:
+    """Refuse answers that are numbers between whole ones, where a model does not say which classes it knows."""
+    if model.task == "classification" and answers.scores is None and not hasattr(model.given, "classes_"):
+        for one in answers.predictions.tolist():
+            if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", one):
+                _refuse("regression", "classification", f"{source}, which answers {one},")
+
+
+def _refuse(found: str, asked: str, source: str) -> NoReturn:
+    raise BadInput(
+        f"{source} is a model of {found}, and the plan's task is {asked}. Adopt one of {asked}, or change `model.task`."
+    )
+
+
 def _fits(artifact: Path, plan: Plan, source: str) -> list[str]:
     """What cannot be said of how a model's signature fits; `BadInput` where it does not."""
-    from mlflow.models import Model
+    from mlflow.models import Model as Described
 
     try:
-        described = Model.load(str(artifact))
+        described = Described.load(str(artifact))
     except Exception as error:
-        raise BadInput(f"{source} is no MLflow model: {str(error).splitlines()[0][:300]}") from error
+        raise BadInput(f"{source} is no MLflow model: {first_line(error)}") from error
     signature = described.signature
     if signature is None or signature.inputs is None or not signature.inputs.has_input_names():
         return [f"{source} does not say which inputs it asks for; save it with a signature."]

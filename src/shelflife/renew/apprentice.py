@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shelflife import models, trainers
-from shelflife.errors import ShelflifeError, TrainerFailed
+from shelflife.errors import ShelflifeError, TrainerFailed, first_line
 from shelflife.renew import ingredients
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def save(model: Any, folder: Path, order: Mapping[str, Any]) -> dict[str, Any]:
         held = io.get_untrusted_types(data=written)
         says = f"it holds {', '.join(strange[:5])}" if (strange := models.strange(held)) else ""
     except Exception as error:  # noqa: BLE001 - whatever skops cannot write
-        says = f"skops says: {str(error)[:200]}"
+        says = f"skops says: {first_line(error)}"
     if says and not order["pickle"]:
         raise TrainerFailed(
             f"The model of trainer {order['train']} cannot be saved as skops: {says}. Return one made of scikit-learn's"

@@ -113,6 +113,11 @@ def decide(
         update(approvals).where(approvals.c.renewal == renewal)
         .values(decision=decision, by=person, at=now, reason=reason.strip() or None)
     )  # fmt: skip
+    # Whoever looks before the loop goes on is told what was decided, and not that it is waited for.
+    connection.execute(
+        update(renewals).where(renewals.c.number == renewal)
+        .values(state="running", says=f"{person} {decision} version {row.challenger}")
+    )  # fmt: skip
     kind = ApprovalGiven if approve else ApprovalRejected
     append(connection, kind(plan.system, renewal, asked.digest, asked.plan, asked.report, reason), at=now, by=person)
 

@@ -126,7 +126,8 @@ def choose(going: Going) -> Outcome:
         says = f"{metric} {found[best]:.4g} with {best}, the champion's {theirs if theirs is None else f'{theirs:.4g}'}"
         short = _worth(going, gain)
         if gain < better or gain <= 0 or short is not None:
-            why = short or f"the champion stays, which is no more than {better:g} behind"
+            limit = f", as a challenger is to be {better:g} better" if better else ""
+            why = short or f"the champion stays{limit}"
             return Outcome(f"{says}: {why}{_cause(shift)}", evidence, ends="kept")
     else:
         says = f"{metric} {found[best]:.4g} with {best}; nothing serves yet"

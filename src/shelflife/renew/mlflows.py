@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from shelflife.errors import BadInput
+from shelflife.errors import BadInput, first_line
 from shelflife.workspace import Settings
 
 KEY, DIGEST = "shelflife.key", "shelflife.digest"
@@ -58,12 +58,12 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            with suppress(MlflowException):  # it is there
-                self.client.create_registered_model(model)
-            for one in self._of_key(model, key):
+            for one in self._of_key(model, key):  # asked first: a server that is away is waited for once
                 if one.tags.get(DIGEST) == digest:
                     return str(one.version), str(one.source)
                 self.client.delete_model_version(model, one.version)  # of a run that ended before it was ours
+            with suppress(MlflowException):  # it is there
+                self.client.create_registered_model(model)
             run, source = (None, str(artifact)) if self.is_here else self._uploaded(artifact, key, digest)
             tags = {KEY: key, DIGEST: digest}
             made = self.client.create_model_version(model, source, run_id=run, tags=tags, description=says)
@@ -97,10 +97,13 @@ class Registry:
 
     def fetched(self, source: str, into: Path) -> Path:
         """A copy of the artifact that ``models:/…``, ``runs:/…``, an address or a folder names."""
-        if Path(source).is_dir():
+        if source.strip() and Path(source).is_dir():
             return Path(shutil.copytree(source, into / "model"))
-        if ":/" not in source:
-            raise BadInput(f"A model is asked for as models:/NAME/3, runs:/ID/model or a folder; found {source!r}.")
+        if ":/" not in source or source.lower().startswith(("http:", "https:")):
+            raise BadInput(
+                "A model is asked for as models:/NAME/3, models:/NAME@ALIAS, runs:/ID/model, the address of a store"
+                f" (s3://…) or a folder; found {source!r}."
+            )
         from mlflow.artifacts import download_artifacts
 
         try:
@@ -110,7 +113,9 @@ class Registry:
             # By argument: what MLflow is told for the whole process it also writes into the environment.
             return Path(download_artifacts(artifact_uri=where, dst_path=str(into), tracking_uri=self.tracking))
         except Exception as error:
-            raise BadInput(f"The model {source} cannot be fetched from {_hidden(self.uri)}: {_first(error)}") from error
+            raise BadInput(
+                f"The model {source} cannot be fetched from {_hidden(self.uri)}: {first_line(error)}"
+            ) from error
 
     def _address(self, source: str) -> str:
         """Where the artifact of a registered version lies."""
@@ -140,14 +145,9 @@ class Registry:
 
 
 def _away(uri: str, error: Exception) -> BadInput:
-    return BadInput(f"The MLflow registry {_hidden(uri)} does not do what was asked: {_first(error)}")
+    return BadInput(f"The MLflow registry {_hidden(uri)} does not do what was asked: {first_line(error)}")
 
 
 def _hidden(uri: str) -> str:
     """An address without the password that may be in it."""
     return re.sub(r"//[^/@]*@", "//***@", uri)
-
-
-def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

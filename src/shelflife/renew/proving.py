@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from shelflife import models
+from shelflife.errors import first_line
 from shelflife.models import Model
 from shelflife.plan import Plan
 from shelflife.plan.spec import FunctionGate
@@ -104,7 +105,7 @@ def _own(going: Going, name: str, model: Model) -> tuple[bool | None, str]:
         found = getattr(importlib.import_module(module), function)
         said = found(model, apart.to_pandas())
     except Exception as error:  # noqa: BLE001 - whatever a test of theirs raises, it has not passed
-        return None, f"it raised {type(error).__name__}: {str(error)[:200]}"
+        return None, f"it raised {type(error).__name__}: {first_line(error)}"
     if not isinstance(said, bool | np.bool_):
         return None, f"it answered {type(said).__name__}, and not whether it passes"
     return bool(said), "it says that it passes" if said else "it says that it does not pass"

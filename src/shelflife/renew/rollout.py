@@ -55,7 +55,8 @@ def back(
     Raises
     ------
     BadInput
-        Where there is none before, or the one that is named never was champion: nobody goes forward by going back.
+        Where there is none before, the one that is named never was champion (nobody goes forward by going back), or
+        it is the one that answers already.
     """
     routed = current(connection).get(system)
     if routed is None:
@@ -70,6 +71,11 @@ def back(
     registry.one(connection, system, version)
     if version not in {one.version for one in was}:
         raise BadInput(f"Version {version} of {system!r} never was champion; only a renewal lets it answer.")
+    if version == routed.champion and routed.canary is None:
+        raise BadInput(
+            f"Version {version} of {system!r} answers all requests already; there is nothing to go back from."
+            " `shelflife renewals cancel` ends a renewal."
+        )
     canary = routed.canary if version == routed.champion else None
     gone = routed.champion if canary is None else canary
     change(connection, system, champion=version, because=because, now=now, by=by)

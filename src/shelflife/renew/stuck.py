@@ -75,7 +75,8 @@ def _renewal(connection: Connection, one: run.Renewal, now: datetime) -> Iterato
         until = f"until {asked.expires:%Y-%m-%d %H:%M}"
         yield Stuck(name, f"{one.says}, {until}.", f"shelflife renewals show {one.number}, then approve or reject it.")
         return
-    last = max([one.started, *(step.started for step in run.done(connection, one.number))])
+    decided = [] if asked is None or asked.at is None else [asked.at]
+    last = max([one.started, *decided, *(step.started for step in run.done(connection, one.number))])
     if one.state == "running" and now - last > _IDLE:
         yield Stuck(name, f"It stands still since {last:%Y-%m-%d %H:%M}.", "Start `shelflife up`, which carries it on.")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shelflife.errors import BadInput, nearest
+from shelflife.errors import BadInput, first_line, nearest
 
 if TYPE_CHECKING:
     import duckdb
@@ -87,11 +87,6 @@ def usable(kind: str) -> bool:
     if kind.endswith("]"):
         return False
     return kind in _USABLE or kind.startswith(("TIMESTAMP", "ENUM", *_AS_DOUBLE))
-
-
-def first_line(error: Exception) -> str:
-    """What a library said, in short."""
-    return str(error).strip().splitlines()[0][:300]
 
 
 def open_source(

@@ -81,6 +81,8 @@ class StepView:
         ``done``, ``now``, ``waits``, ``ended`` (the renewal ended with it), ``to come`` or ``left out``.
     said
         What came of it.
+    log
+        The last lines of a log, where they are told with it.
     """
 
     name: str
@@ -89,6 +91,7 @@ class StepView:
     said: str
     started: datetime | None
     ended: datetime | None
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -226,10 +229,11 @@ def renewal(system: System, number: int) -> RenewalView:
     steps = _steps(found, planned, {one.place: one for one in done})
     now = next((step for step, seen in zip(planned, steps, strict=True) if seen.state in {"now", "waits"}), None)
     title = system.plan(found.system).plan.title
+    headline = _headline(found, asked, now, decided=decision is not None and decision.decision is not None)
     gates: list[Any] = next((one.evidence.get("verdicts", []) for one in done if one.name == "gates"), [])
     approve = plan.renew.approve if plan.renew is not None else None
     return RenewalView(
-        found, title, f"{title}: {_headline(found, asked, now)}.", _more(found, asked, decision), tuple(steps),
+        found, title, f"{title}: {headline}.", _more(found, asked, decision), tuple(steps),
         tuple(Verdict(one["gate"], one["state"], one["says"], tuple(_plain(one["evidence"]))) for one in gates),
         tuple(_live(found, plan, planned, steps, done)), asked, decision, approve is not None and approve.same_person,
     )  # fmt: skip
@@ -248,7 +252,7 @@ def refusal(system: System, found: Renewal, person: str | None, *, account: str,
     return None
 
 
-def _headline(found: Renewal, asked: Asked | None, now: Step | None) -> str:
+def _headline(found: Renewal, asked: Asked | None, now: Step | None, *, decided: bool = False) -> str:
     """What is to be known of it, in a few words."""
     version = "none" if found.challenger is None else found.challenger
     if asked is not None:
@@ -257,6 +261,8 @@ def _headline(found: Renewal, asked: Asked | None, now: Step | None) -> str:
         return _ENDS[found.state].format(version=version)
     if now is None:
         return "it is under way"
+    if now.kind == "approve" and decided:
+        return "people have decided, and what they said is being done"
     return _DOING[now.kind].format(version=version, share=100 * (now.share or 0.0))
 
 
@@ -264,7 +270,8 @@ def _more(found: Renewal, asked: Asked | None, decision: Approval | None) -> str
     if asked is not None:
         return "All gates pass. Nothing is rolled out until a person says so."
     # What the gates said stands below, gate by gate.
-    said = found.says.split(": ")[0] if found.state == "rejected" and decision is None else found.says
+    told = found.says.partition("\n")[0]  # the lines of a log that may follow stand with their step
+    said = told.split(": ")[0] if found.state == "rejected" and decision is None else told
     return said if said.endswith((".", "!", "?")) else f"{said}."
 
 
@@ -283,7 +290,9 @@ def _steps(found: Renewal, planned: list[Step], done: dict[int, Done]) -> list[S
             steps.append(StepView(step.name, step.says, state, "", None, None))
             continue
         state = "done" if found.state == "promoted" else "left out" if over and own.state == "waits" else own.state
-        steps.append(StepView(step.name, step.says, state, str(own.evidence.get("says", "")), own.started, own.ended))
+        said = found.says if own.state == "waits" and not over else own.evidence.get("says", "")
+        line, _, log = str(said).partition("\n")
+        steps.append(StepView(step.name, step.says, state, line, own.started, own.ended, log))
     return steps
 
 

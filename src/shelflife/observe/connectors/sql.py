@@ -13,7 +13,7 @@ from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from shelflife.errors import BadInput
+from shelflife.errors import BadInput, first_line
 
 _ROWS = 20_000  # in one table: as values of Python they take far more room than as columns
 _PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")  # what SQLAlchemy would take for one; a query of a plan has none
@@ -53,7 +53,7 @@ class Sql:
                 for rows in found.partitions(_ROWS):  # of a text it does not know how many without
                     yield pa.table({one: _column([row[place] for row in rows]) for place, one in enumerate(names)})
         except SQLAlchemyError as error:
-            said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            said = first_line(getattr(error, "orig", None) or error)
             raise BadInput(f"The feed's query cannot be run at {self._engine.url!r}: {said}.") from error
 
 
