@@ -8,7 +8,6 @@ the end all is compared with never renewing, with a model that is fresh each wee
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import math
@@ -130,7 +129,7 @@ class Market:
         tokens = {who: self.system.tokens.make(who, some, by="lead")[0] for who, some in may.items()}
         server = Server(uvicorn.Config(self._gateway, host="127.0.0.1", port=0, log_level="error", lifespan="on"))
         thread = threading.Thread(target=server.run)
-        with serving(self.system) as (service, url), asyncio.Runner() as self._run, contextlib.ExitStack() as stack:
+        with serving(self.system) as (service, url), contextlib.ExitStack() as stack:
             thread.start()
             assert server.ready.wait(60)
             self._gateway._journal._turn = math.inf  # it is handed over when a day is over, which is less than a turn
@@ -142,10 +141,9 @@ class Market:
                 )
                 for who, one in tokens.items()
             }
-            self._client = httpx.AsyncClient(**_PATIENT)
+            self._client = stack.enter_context(httpx.Client(**_PATIENT))
             self._learn()
             yield
-            self._run.run(self._client.aclose())
             server.should_exit = True
             thread.join()
 
@@ -188,8 +186,7 @@ class Market:
         self.tend()
         self._wait()
         these = range(self.day * A_DAY, (self.day + 1) * A_DAY)
-        said = self._run.run(self._ask(these))
-        self.wrong += [one != self.truth[place] for one, place in zip(said, these, strict=True)]
+        self.wrong += [self._ask(place) != self.truth[place] for place in these]
         self.clock.advance(DAY)
         self._gateway._journal._hand_over()
         assert self._served.take() >= A_DAY
@@ -214,14 +211,12 @@ class Market:
         """All, the newest first."""
         return self.system.renewing.renewals(NAME)
 
-    async def _ask(self, these: range) -> list[str]:
-        async def one(place: int) -> str:
-            body = {"id": str(place), "time": self._times[place], "inputs": self._inputs[place]}
-            answer = await self._client.post(self._asked, json=body)
-            assert answer.status_code == 200, answer.text
-            return str(answer.json()["prediction"])
-
-        return await asyncio.gather(*map(one, these))
+    def _ask(self, place: int) -> str:
+        """One request at a time, as they come: those that wait together are asked of the model together."""
+        body = {"id": str(place), "time": self._times[place], "inputs": self._inputs[place]}
+        answer = self._client.post(self._asked, json=body)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["prediction"])
 
     def _tell(self, these: range) -> None:
         rows = [{"id": str(one), "outcome": self.truth[one]} for one in these if one < self.day * A_DAY]

@@ -15,7 +15,7 @@ from shelflife.system import System
 from shelflife.testing.clock import ManualClock
 from shelflife.workspace import Settings
 
-BEGIN, HISTORY, WEEKS = 46, 8, 6
+BEGIN, HISTORY, WEEKS = 46, 8, 7
 TRAINER = "tests.renew.apprentices:trees"
 
 
