@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -128,7 +129,8 @@ def test_while_the_database_is_away_a_known_token_is_looked_at_once_in_a_while(d
             raise BadInput("The database is away.")
         return desk.system.database
 
-    guard = Guard(database, desk.system.clock)
+    following: Any = SimpleNamespace(database=database, away=False, tokens={})  # it has not noticed yet
+    guard = Guard(following, desk.system.clock)
 
     async def asks() -> list[bool]:
         return [await guard.allows(f"Bearer {secret}".encode(), NAME) for _ in range(5)]
