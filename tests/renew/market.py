@@ -49,7 +49,7 @@ TRIED = 34  # the week in which the bold one is tried
 # right.
 CAREFUL = {
     "challenger": None, "gates": [{"metric": "accuracy", "not_worse_by": 0.1}, "data_checks"],
-    "rollout": {"steps": [0.5, 1.0], "bake": {"rows": 150}, "abort_if": {"error": {"worse_by": 0.02}}},
+    "rollout": {"steps": [0.5, 1.0], "bake": {"rows": 300}, "abort_if": {"error": {"worse_by": 0.02}}},
 }  # fmt: skip
 
 PLAN: dict[str, Any] = {
