@@ -19,6 +19,9 @@ from shelflife.system import System
 from shelflife.testing.clock import ManualClock
 from shelflife.workspace import Settings
 
+# What no database has a part in.
+ON_ONE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+
 
 def champion(desk: Desk) -> int | None:
     with desk.system.database.reading() as connection:
@@ -63,6 +66,7 @@ def test_a_relation_that_turned_is_learnt_anew_asked_for_canaried_and_promoted(d
     assert [one.version for one in here.system.versions.pointers(DESK) if one.alias == "champion"] == [1, version]
 
 
+@ON_ONE
 def test_a_challenger_that_is_no_better_is_kept_in_the_wings(desk: Callable[..., Desk]) -> None:
     here = desk(challenger={"every": "3d", "better_by": 0.02})
     here.first()
@@ -112,6 +116,7 @@ def test_nobody_who_decides_in_time_is_reminded_and_then_it_is_over(desk: Callab
     assert champion(here) is None
 
 
+@ON_ONE
 def test_gates_stop_a_bad_one_and_say_which(desk: Callable[..., Desk]) -> None:
     here = desk(train="tests.renew.apprentices:unseeded")
     here.live(12, tend=False)
@@ -122,6 +127,7 @@ def test_gates_stop_a_bad_one_and_say_which(desk: Callable[..., Desk]) -> None:
     assert champion(here) is None
 
 
+@ON_ONE
 def test_one_that_learnt_noise_is_stopped_by_the_gates(desk: Callable[..., Desk]) -> None:
     here = desk(train="tests.renew.apprentices:parrot")
     here.live(12, tend=False)
@@ -132,6 +138,7 @@ def test_one_that_learnt_noise_is_stopped_by_the_gates(desk: Callable[..., Desk]
     assert champion(here) is None
 
 
+@ON_ONE
 def test_a_trainer_that_raises_fails_its_renewal_alone(desk: Callable[..., Desk]) -> None:
     here = desk(train="tests.renew.apprentices:stubborn")
     here.live(12, tend=False)
@@ -141,6 +148,7 @@ def test_a_trainer_that_raises_fails_its_renewal_alone(desk: Callable[..., Desk]
     assert "this trainer never learns" in here.newest.says
 
 
+@ON_ONE
 def test_one_that_is_good_offline_and_bad_live_goes_back(desk: Callable[..., Desk]) -> None:
     here = desk(turns=17, challenger={"every": "4d", "better_by": 0.02})
     here.first()
@@ -158,7 +166,7 @@ def test_one_that_is_good_offline_and_bad_live_goes_back(desk: Callable[..., Des
     assert (told["version"], told["before"]) == (1, asked.challenger)
 
 
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@ON_ONE
 def test_a_first_version_that_cannot_answer_still_answers_and_is_not_said_to_have_gone_back(
     desk: Callable[..., Desk],
 ) -> None:
@@ -198,6 +206,7 @@ def test_by_hand_an_earlier_version_answers_at_once_and_stays(desk: Callable[...
     assert here.system.renewing.renewal(asked.number)[0].state == "rolled_back"
 
 
+@ON_ONE
 def test_a_freeze_holds_a_rollout(desk: Callable[..., Desk], clock: ManualClock) -> None:
     days = [(clock.now().date()).isoformat(), "2027-01-01"]
     rollout = {"steps": [1.0], "freeze": [{"start": days[0], "end": days[1], "why": "Christmas"}]}
@@ -213,6 +222,7 @@ def test_a_freeze_holds_a_rollout(desk: Callable[..., Desk], clock: ManualClock)
     assert here.newest.state == "cancelled"
 
 
+@ON_ONE
 def test_too_few_rows_are_said_and_nothing_is_trained(desk: Callable[..., Desk]) -> None:
     here = desk()
     here.live(2, tend=False)
@@ -222,6 +232,7 @@ def test_too_few_rows_are_said_and_nothing_is_trained(desk: Callable[..., Desk])
     assert here.newest.says.startswith("Insufficient data: ")
 
 
+@ON_ONE
 def test_what_is_explained_is_what_is_done(desk: Callable[..., Desk]) -> None:
     here = desk()
     here.first()
@@ -232,7 +243,7 @@ def test_what_is_explained_is_what_is_done(desk: Callable[..., Desk]) -> None:
     assert said[4:] == ["choose", "gates", "approve", "canary 30 %", "promote", "bake", "close"]
 
 
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@ON_ONE
 @pytest.mark.parametrize("asked", [True, False], ids=["asked", "trained"])
 def test_a_workspace_that_is_moved_goes_on_with_its_renewal(
     settings: Settings, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool

@@ -13,7 +13,7 @@ from shelflife.system import System
 
 PROGRAM = Path(__file__).with_name("ingesting.py")
 # `SHELFLIFE_KILLS=300 pytest tests/service/test_kill.py` is the whole trial.
-KILLS = int(os.environ.get("SHELFLIFE_KILLS", "6"))
+KILLS = int(os.environ.get("SHELFLIFE_KILLS", "4"))
 
 
 def test_what_was_acknowledged_is_kept_once_though_the_process_is_killed(system: System) -> None:
