@@ -33,6 +33,7 @@ from shelflife.loop import Loop
 from shelflife.renew import registry, rollout, run, tending, training
 from shelflife.renew.mlflows import Registry
 from shelflife.routes import current
+from shelflife.store import database
 from shelflife.system import System
 from shelflife.testing.clock import ManualClock
 from shelflife.workspace import Settings
@@ -241,6 +242,7 @@ def _plain(value: Any) -> Any:
 
 def main(said: str) -> None:
     settings = Settings.model_validate_json(said)
+    database._IDLE = 2  # who is halted within a transaction is not waited for as long as in life
     mark()
     print("ready", flush=True)
     for line in sys.stdin:

@@ -6,12 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from shelflife.errors import BadInput
+from shelflife.store import database
 from shelflife.store.database import Database
 from shelflife.system import System
 from shelflife.testing import plans
@@ -119,3 +123,25 @@ def test_settings_that_cannot_be_used_are_told(home: Path) -> None:
     assert (done.returncode, "SHELFLIFE_TABLES cannot be used" in done.stderr) == (2, True)
     assert "found ftp://x" in done.stderr
     assert json.loads(run(home.parent, "status", "--json").stdout)
+
+
+def test_who_is_halted_within_a_transaction_does_not_hold_up_others_for_ever(
+    postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_IDLE", 1)
+    url = postgres()
+    halted, other = Database(url), Database(url)
+    halted.migrate()
+    locked = text("LOCK TABLE systems IN EXCLUSIVE MODE")
+
+    def halt() -> None:
+        with halted.writing() as connection:
+            connection.execute(locked)
+            with other.writing() as waits:
+                waits.execute(locked)  # as soon as the one before is ended
+            connection.execute(locked)
+
+    with pytest.raises(OperationalError):
+        halt()
+    halted.close()
+    other.close()

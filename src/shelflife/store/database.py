@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InternalError, NoSuchModuleError, OperationalError
 
 from shelflife.errors import BadInput
 from shelflife.store.schema import FORM
@@ -18,6 +18,9 @@ from shelflife.store.schema import FORM
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY = 30.0  # seconds that a writer waits for another one before it gives up
 _CACHE = 64_000  # kilobytes of a SQLite file that a connection may hold in memory
+# Seconds for which a transaction may do nothing in PostgreSQL: one whose process was halted ends, and others go on.
+# Longer than an object store takes for the rows of a batch, which are written within one.
+_IDLE = 600
 _LOCK = 7_331_001  # the advisory lock under which PostgreSQL migrates: any number, always the same
 
 
@@ -74,11 +77,24 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction: all of it happens, or none."""
+        """A transaction: all of it happens, or none.
+
+        Raises
+        ------
+        OperationalError
+            Of SQLAlchemy, where the database is away, or did not wait any longer for a transaction that stood still.
+        """
         if self.read_only:
             raise BadInput(f"Nothing can be written to {self.name}: it, or its folder, can only be read.")
         with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
-            yield connection
+            if not self.is_sqlite:
+                connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{_IDLE}s'"))
+            try:
+                yield connection
+            except InternalError as error:  # which is how psycopg tells of it
+                if not error.connection_invalidated or error.orig is None:
+                    raise
+                raise OperationalError(error.statement, error.params, error.orig) from error
 
     def migrate(self, *, made: Callable[[Connection], object] | None = None) -> None:
         """Bring the tables to the newest form; a database from a newer Shelflife is refused and left alone.
