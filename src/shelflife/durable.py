@@ -143,7 +143,10 @@ class Durable:
 
 
 def legs(url: str) -> list[Leg]:
-    """The last leg of each run: what stopped an earlier one is over; read by whoever asks, and nothing is done."""
+    """Of each run the last leg, if it is under way or was stopped by an error; read by whoever asks, and nothing is done.
+
+    What stopped an earlier one is over.
+    """
     from dbos import DBOSClient
 
     client = DBOSClient(system_database_url=url)
@@ -152,7 +155,11 @@ def legs(url: str) -> list[Leg]:
     finally:
         client.destroy()
     last = {_run_of(one.workflow_id): one for one in found}  # they come in order of their beginning
-    return [Leg(run, one.status, None if one.error is None else str(one.error)) for run, one in last.items()]
+    return [
+        Leg(run, one.status, None if one.error is None else str(one.error))
+        for run, one in last.items()
+        if one.status in {*_GOING, "ERROR"}
+    ]
 
 
 def _run_of(leg: str) -> str:
