@@ -143,9 +143,9 @@ class Durable:
 
 
 def legs(url: str) -> list[Leg]:
-    """Of each run the last leg, if it is under way or was stopped by an error; read by whoever asks, and nothing is done.
+    """Of each run the last leg, if it is under way or was stopped by an error: what stopped an earlier one is over.
 
-    What stopped an earlier one is over.
+    Read by whoever asks; nothing is done.
     """
     from dbos import DBOSClient
 
