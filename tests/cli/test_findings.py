@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shlex
@@ -12,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.cli.commands import run
+from tests.cli.commands import process, run
 
 from shelflife.system import System
 from shelflife.testing import streams
@@ -35,11 +34,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     block = next(one for one in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) if "plan draft" in one)
     commands = [shlex.split(line, comments=True) for line in block.splitlines()]
     assert commands.pop() == ["shelflife", "up"]
-    with contextlib.chdir(folder):
-        for command, *words in commands:
-            assert command == "shelflife"
-            done = run(folder, *words)
-            assert done.exit_code == 0, (words, done.output)
+    for command, *words in commands:
+        assert command == "shelflife"
+        done = process(folder, *words)
+        assert done.exit_code == 0, (words, done.output)
     return folder
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.cli.commands import run
+from tests.cli.commands import process, run
 
 from shelflife import plan
 from shelflife.cli.frame import as_json
@@ -68,7 +68,8 @@ def test_a_draft_is_a_plan_that_teaches(folder: Path) -> None:
         "late": (x + rng.normal(size=size) > 0).astype(int), "parcel": [f"p-{number}" for number in range(size)],
     }  # fmt: skip
     pq.write_table(pa.table(table), folder / "history.parquet")
-    done = run(folder, "plan", "draft", "history.parquet", "--time", "ts", "--target", "late", "--out", "draft.yaml")
+    draft = ["plan", "draft", "history.parquet", "--time", "ts"]
+    done = process(folder, *draft, "--target", "late", "--out", "draft.yaml")
     assert done.exit_code == 0, done.stderr
     text = (folder / "draft.yaml").read_text()
     drafted = plan.read(folder / "draft.yaml").plan
@@ -79,10 +80,10 @@ def test_a_draft_is_a_plan_that_teaches(folder: Path) -> None:
     assert text.count("#") > 20
     assert "differs in every row: parcel. It may be the `id`" in text
     assert run(folder, "plan", "check", "draft.yaml").exit_code == 1  # TODO stands for what people know
-    done = run(folder, "plan", "draft", "history.parquet", "--time", "ts", "--out", "draft.yaml")
+    done = process(folder, *draft, "--out", "draft.yaml")
     assert done.exit_code == 2
     assert "a draft never writes over a plan" in done.stderr
-    done = run(folder, "plan", "draft", "history.parquet", "--time", "ts", "--drop", "late,true")
+    done = process(folder, *draft, "--drop", "late,true")
     assert plan.parse(done.stdout).plan.watch.performance is None
     assert "was not measured" in done.stderr
 
@@ -132,20 +133,20 @@ def test_a_workspace_is_nobody_elses(folder: Path) -> None:
 
 def test_a_draft_says_what_of_a_table_it_cannot_use(folder: Path) -> None:
     (folder / "empty.csv").write_text("ts,x\n")
-    done = run(folder, "plan", "draft", "empty.csv", "--time", "ts")
+    done = process(folder, "plan", "draft", "empty.csv", "--time", "ts")
     assert (done.exit_code, "empty.csv has no rows; a plan is drafted from what was" in done.stderr) == (2, True)
     rows = "".join(f"2026-01-{1 + day % 28:02}T10:00:00Z,{day},v{day % 3},{day % 7}\n" for day in range(200))
     (folder / "history.csv").write_text("ts,weight,version,depth\n" + rows.replace(",v", ".5,v"))
-    done = run(folder, "plan", "draft", "history.csv", "--time", "ts", "--drop", "wieght")
+    done = process(folder, "plan", "draft", "history.csv", "--time", "ts", "--drop", "wieght")
     assert "--drop names a column 'wieght' that is not there. Did you mean 'weight'?" in done.stderr
     commas = "".join(f'2026-01-{1 + day % 28:02}T10:00:00Z,"{day},5",v{day % 3},{day % 7}\n' for day in range(200))
     (folder / "commas.csv").write_text("ts,weight,version,depth\n" + commas)
-    done = run(folder, "plan", "draft", "commas.csv", "--time", "ts")
+    done = process(folder, "plan", "draft", "commas.csv", "--time", "ts")
     assert set(plan.parse(done.stdout).plan.model.inputs) == {"depth"}
     assert "decimal commas and are read as words: weight." in done.stdout
     assert "rows of predictions have a column of that name: version." in done.stdout
     (folder / "one.csv").write_text("ts,x,late\n2026-01-01T10:00:00Z,1,0\n")
-    done = run(folder, "plan", "draft", "one.csv", "--time", "ts", "--target", "late")
+    done = process(folder, "plan", "draft", "one.csv", "--time", "ts", "--target", "late")
     assert (done.exit_code, done.stderr.lower().count("the history is too short"), ".." in done.stderr) == (
         0,
         1,
