@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -355,18 +356,30 @@ def test_pages_in_a_browser(watched: System, chromium: str, tmp_path: Path, sche
 
 def test_what_draws_waits_for_what_another_thread_is_importing() -> None:
     # A renewal that is gone on with imports pandas while the service starts; half of it ended the service.
-    program = (
-        "import importlib.abc, sys, threading, time\n"
-        "class Slow(importlib.abc.MetaPathFinder):\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'pandas.core.api': begun.set(); time.sleep(1)\n"
-        "from shelflife.web import picture\n"
-        "assert 'pandas' not in sys.modules\n"
-        "begun = threading.Event()\n"
-        "sys.meta_path.insert(0, Slow())\n"
-        "threading.Thread(target=__import__, args=('pandas',)).start()\n"
-        "assert begun.wait(20)\n"
-        "picture.warm()\n"
-    )
+    program = textwrap.dedent("""
+        import importlib.abc, os, sys, threading, traceback
+
+        def over():
+            "Whether the main thread waits for this import, or has ended."
+            main = threading.main_thread()
+            frames = traceback.extract_stack(sys._current_frames().get(main.ident))
+            return not main.is_alive() or any(one.name == "warm" and "import pandas" in one.line for one in frames)
+
+        class Slow(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path, target=None):
+                if name == "pandas.core.api":
+                    begun.set()
+                    while not over():
+                        os.sched_yield()
+
+        from shelflife.web import picture
+
+        assert "pandas" not in sys.modules
+        begun = threading.Event()
+        sys.meta_path.insert(0, Slow())
+        threading.Thread(target=__import__, args=("pandas",)).start()
+        assert begun.wait(20)
+        picture.warm()
+    """)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

@@ -20,7 +20,6 @@ from shelflife.models import label
 LONGEST = 200  # characters of an id or a key
 MOST_ROWS = 100_000
 _ANCIENT, _AHEAD = datetime(1900, 1, 1, tzinfo=UTC), timedelta(days=1)
-_TELLING = 4  # characters of a value that tell something of it
 _OTHER = object()  # no name of an input
 _NUMBERS = {int, float, type(None)}
 
@@ -239,14 +238,10 @@ def _calendar(value: Any, name: str) -> str:
 
 def hidden(values: Any) -> list[str | None]:
     """Digests in place of values, as rows that are sent to us have them: what is equal stays equal."""
-    plain = _listed(values)
+    plain = values.tolist() if isinstance(values, np.ndarray) else values
     # A number that is not known is unlike itself.
     known = [None if value is None or value != value else str(value).encode() for value in plain]  # noqa: PLR0124
     return [None if value is None else hashlib.sha256(value).hexdigest()[:32] for value in known]
-
-
-def _listed(values: Any) -> list[Any]:
-    return list(values.tolist() if isinstance(values, np.ndarray) else values)
 
 
 def _shown(value: Any) -> str:

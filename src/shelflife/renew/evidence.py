@@ -24,9 +24,8 @@ Floats = NDArray[np.float64]
 State = Literal["pass", "fail", "unknown"]
 
 _RESAMPLES = 1_000
-_SURE = (
-    0.01  # the level of the most extreme percentile that so many draws tell; beyond it the tail is that of Student's t
-)
+# The level of the most extreme percentile that so many draws tell; beyond it the tail is that of Student's t.
+_SURE = 0.01
 _DEFINED = 0.99  # the share of draws of which a measure has to exist: each class has some five rows then
 _WIDEST = 0.99  # the share of differences within which losses without a bound are clipped
 

@@ -115,6 +115,11 @@ class Renewal:
         return f"renewal-{self.number}"
 
 
+def number_of(name: str) -> int:
+    """The number of a renewal by the name of its run."""
+    return int(name.removeprefix("renewal-"))
+
+
 @dataclass(frozen=True)
 class Done:
     """A step as it is kept."""
@@ -236,7 +241,7 @@ def start(
 
 def do(rooms: Rooms, handlers: Mapping[str, Callable[[Going], Outcome]], name: str, place: int) -> Ended:
     """Do one step of a renewal; what was done by then is not done again."""
-    number = int(name.removeprefix("renewal-"))
+    number = number_of(name)
     with rooms.database.reading() as connection:
         renewal = one(connection, number)
         before = done(connection, number)
