@@ -156,6 +156,7 @@ class Load:
     connections: int
 
 
+TENSORS = "the gateway, tensors"  # as MLServer is asked: all numbers in one
 LOADS = (Load("one row a request, 16 connections", 1, 16), Load("1,000 rows a request, 2 connections", 1000, 2))
 
 
@@ -237,12 +238,14 @@ def main() -> None:
             folder.mkdir()
             running.enter_context(start(folder, model, ports[name]))
         for load in LOADS:
-            found: dict[str, list[tuple[float, list[float]]]] = {name: [] for name in servers}
+            names = (*servers, TENSORS)
+            found: dict[str, list[tuple[float, list[float]]]] = {name: [] for name in names}
             for number in range(told.rounds + 1):
-                for name in servers:
-                    path = "/v2/models/bench/infer" if name == "MLServer" else "/predict/bench"
-                    given = bodies(load.rows, name == "MLServer")
-                    one = asked(ports[name], path, load, given, told.seconds if number else 1.0)
+                for name in names:
+                    protocol = name in ("MLServer", TENSORS)
+                    path = "/v2/models/bench/infer" if protocol else "/predict/bench"
+                    port = ports["the gateway" if name == TENSORS else name]
+                    one = asked(port, path, load, bodies(load.rows, protocol), told.seconds if number else 1.0)
                     if number:  # the first warms
                         found[name].append(one)
             report(load, found)

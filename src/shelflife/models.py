@@ -90,9 +90,8 @@ class Model:
             classes: tuple[str, ...] = ()
             if self.task == "classification" and hasattr(self.given, "predict_proba"):
                 shares = np.asarray(self.given.predict_proba(rows), dtype=np.float64)
-                names = np.asarray(self.given.classes_)
-                classes = tuple(map(label, names.tolist()))
-                found = names[shares.argmax(axis=1)]
+                classes = tuple(map(label, np.asarray(self.given.classes_).tolist()))
+                found = np.array(classes, dtype=object)[shares.argmax(axis=1)]
             else:
                 found = np.asarray(self.given.predict(rows))
         except Exception as error:
@@ -107,7 +106,9 @@ class Model:
             if not np.isfinite(found).all():
                 raise Unloadable("The model answered NaN or infinity.")
             return Answers(found)
-        return Answers(np.array([label(one) for one in found.tolist()], dtype=object), shares, classes)
+        if shares is None:
+            found = np.array([label(one) for one in found.tolist()], dtype=object)
+        return Answers(found, shares, classes)
 
 
 def label(value: Any) -> str:
@@ -152,6 +153,11 @@ def frame(columns: Mapping[str, Any], kinds: Mapping[str, str]) -> pd.DataFrame:
     import pandas as pd
 
     rows = max((len(one) for one in columns.values()), default=0)
+    if kinds and set(kinds.values()) == {"numeric"}:  # as one block, which models read without copying it
+        block = np.empty((len(kinds), rows))
+        for place, name in enumerate(kinds):
+            block[place] = _values(columns.get(name), "numeric", rows)
+        return pd.DataFrame(block.T, columns=list(kinds), copy=False)
     made = {name: _values(columns.get(name), kind, rows) for name, kind in kinds.items()}
     return pd.DataFrame(made, copy=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -17,9 +18,9 @@ from shelflife import __version__
 from shelflife.clock import Clock, SystemClock
 from shelflife.errors import BadInput
 from shelflife.gateway import asked as asking
-from shelflife.gateway import http, tensors
+from shelflife.gateway import bulk, http, tensors
 from shelflife.gateway.access import Guard
-from shelflife.gateway.asked import Asked
+from shelflife.gateway.asked import Asked, Columns
 from shelflife.gateway.following import FALLBACK, Following, Serving
 from shelflife.gateway.http import Refused
 from shelflife.gateway.journal import Journal
@@ -31,9 +32,7 @@ from shelflife.workspace import Settings
 
 MOST_WAITING = 2_000  # rows that may wait for one model; a larger request is taken where nothing waits
 _SHADOWS = 1_000  # rows that may wait for a shadow
-_LARGE = 200_000  # bytes from which a body is read in a thread
 _LATE = 1.0  # seconds
-_OURS = ("id", "ids", "key", "time")
 _DATATYPES = {"numeric": "FP64", "boolean": "BOOL", "vector": "FP64"}
 _log = logging.getLogger("shelflife.gateway")
 
@@ -258,19 +257,22 @@ class Gateway:
         says = "The log of answers cannot be written, and what is not logged is not answered. Come again."
         raise Refused(503, "log_full", says, (b"retry-after", b"5"))
 
-    async def _read(self, body: bytes, read: Any) -> Any:
-        return read() if len(body) < _LARGE else await self._loop.run_in_executor(None, read)
-
     # ---- named inputs ------------------------------------------------------------------------------------------------
 
     async def _predict(self, scope: Any, receive: Any, system: str, who: list[str]) -> dict[str, Any]:
         serving = await self._admit(scope, system)
         body = await http.body(scope, receive)
-        said = await self._read(body, lambda: _object(body))
-        rows, names, single = _named(said, serving.champion.model.kinds)
+        kinds = serving.champion.model.kinds
+        bulky = bulk.read(body, kinds) if len(body) >= bulk.LARGE else None
+        if bulky is None:
+            rows, names, single = _named(_object(body), kinds)
+            columns, count = functools.partial(asking.of_rows, rows), len(rows)
+        else:
+            (read, names), single = bulky, False
+            columns, count = functools.partial(_read, body, kinds, read), len(next(iter(read.values())))
         asked = asking.named(
-            lambda kinds: asking.of_rows(rows, kinds), len(rows), id=names.get("id"), ids=names.get("ids"),
-            key=names.get("key"), time=names.get("time"), now=self._clock.now(),
+            columns, count, id=names.get("id"), ids=names.get("ids"), key=names.get("key"), time=names.get("time"),
+            now=self._clock.now(),
         )  # fmt: skip
         found, loaded = await self._answered(system, asked, None, who)
         assert found.answers is not None
@@ -289,7 +291,7 @@ class Gateway:
         await self._admit(scope, system)
         body = await http.body(scope, receive)
         length = http.header(scope, b"inference-header-content-length")
-        said = await self._read(body, lambda: tensors.read(body, None if length is None else length.decode("latin-1")))
+        said = tensors.read(body, None if length is None else length.decode("latin-1"))
         names = {**said.parameters}
         if isinstance(names.get("ids"), str):  # a parameter is a text for most clients
             names["ids"] = _list(names["ids"])
@@ -352,6 +354,11 @@ def _of_version(serving: Serving, version: str) -> Loaded:
     raise Refused(404, "unknown_version", f"Version {version[:40]!r} of {system} is not served; there is: {there}.")
 
 
+def _read(body: bytes, kinds: Mapping[str, str], read: Columns, wanted: Mapping[str, str]) -> Columns:
+    """What was read as the champion has it, or once more for a version that has its inputs otherwise."""
+    return read if wanted == kinds else asking.of_rows(_object(body)["rows"], wanted)
+
+
 def _object(body: bytes) -> dict[str, Any]:
     try:
         said = orjson.loads(body)
@@ -373,15 +380,15 @@ def _named(said: dict[str, Any], kinds: Mapping[str, str]) -> tuple[list[Any], d
     """The rows of a body, what it says beside them, and whether it is a single one."""
     for word, single in (("rows", False), ("inputs", True)):
         if word in said and word not in kinds:
-            unknown = [name for name in said if name != word and name not in _OURS]
+            unknown = [name for name in said if name != word and name not in asking.OURS]
             if unknown:
-                raise BadInput(f"Beside `{word}` there may be {', '.join(_OURS)}; found {unknown[0][:100]!r}.")
+                raise BadInput(f"Beside `{word}` there may be {', '.join(asking.OURS)}; found {unknown[0][:100]!r}.")
             given = [said[word]] if single else said[word]
             if not isinstance(given, list):
                 raise BadInput("`rows` is to be a list of objects, each with the inputs of one row.")
-            names = {name: said[name] for name in _OURS if name in said}
+            names = {name: said[name] for name in asking.OURS if name in said}
             return given, names, single
-    names = {name: said[name] for name in _OURS if name in said and name not in kinds}
+    names = {name: said[name] for name in asking.OURS if name in said and name not in kinds}
     row = {name: value for name, value in said.items() if name not in names} if names else said
     return [row], names, True
 

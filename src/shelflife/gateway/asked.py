@@ -19,6 +19,7 @@ from shelflife.models import label
 
 LONGEST = 200  # characters of an id or a key
 MOST_ROWS = 100_000
+OURS = ("id", "ids", "key", "time")  # what a request says beside its inputs
 _ANCIENT, _AHEAD = datetime(1900, 1, 1, tzinfo=UTC), timedelta(days=1)
 _OTHER = object()  # no name of an input
 _NUMBERS = {int, float, type(None)}

@@ -70,15 +70,21 @@ def run(listening: socket.socket, options: Options) -> None:
 
     # A model's thread waits for its turn while requests are read; the default turn of 5 ms is longer than an answer.
     sys.setswitchinterval(0.0005)
-    server = uvicorn.Server(config(options))
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            # Models and their libraries stay: to go through them again and again takes as long as some answers.
+            gc.collect()
+            gc.freeze()
+
+    server = Server(config(options))
 
     def watch() -> None:
         sys.stdin.buffer.read()  # ends with the process that started this one
         server.should_exit = True
 
     threading.Thread(target=watch, daemon=True).start()
-    gc.collect()
-    gc.freeze()
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:  # told of by whoever started this process
