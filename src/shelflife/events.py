@@ -475,6 +475,22 @@ class RenewalHeld(Event):
     says: str
 
 
+@dataclass(frozen=True)
+class BriefWritten(Event):
+    """Somebody of the plan's people was told what happened, why, what it means for them, and what to do until when."""
+
+    kind: ClassVar[str] = "brief.written"
+    system: str
+    renewal: int | None
+    to: str
+    occasion: str
+    what: str
+    why: str
+    means: str
+    do: str
+    until: datetime | None
+
+
 def kinds() -> dict[str, type[Event]]:
     """Every event by its name."""
     return {event.kind: event for event in Event.__subclasses__()}

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
+from shelflife import brief
+from shelflife.brief import Brief
 from shelflife.errors import BadInput
 from shelflife.observe import snapshots
+from shelflife.plan import Plan
 from shelflife.renew import registry, run
 from shelflife.renew.registry import Pointer, Version
 from shelflife.renew.run import Done, Renewal
@@ -91,7 +94,7 @@ class Renewing:
         here = self._system
         return Renewer(
             run.Rooms(here.database, here.tables, here.settings, here.clock, here.plan, here.snapshot,
-                  here.training_rows, self._compared_with)
+                  here.training_rows, self._compared_with, _told)
         )  # fmt: skip
 
     def close(self) -> None:
@@ -133,8 +136,8 @@ class Renewing:
     def roll_back(self, system: str, version: int | None = None, *, reason: str, by: str) -> int:
         """Let an earlier version answer at once."""
         _check_said(reason)
-        self._system.check_known(system)
-        return self._renewer.roll_back(system, version, reason=reason, by=by)
+        _, _, written = self._system.newest(system)
+        return self._renewer.roll_back(written.plan, version, reason=reason, by=by)
 
     def explain(self, system: str) -> list[Step]:
         """What a renewal would do."""
@@ -166,6 +169,12 @@ class Renewing:
         with self._system.database.reading() as connection:
             return run.one(connection, number), run.done(connection, number)
 
+    def briefs(self, number: int) -> list[Brief]:
+        """What was told in the course of a renewal."""
+        found, _ = self.renewal(number)
+        with self._system.database.reading() as connection:
+            return brief.of(connection, found.system, number)
+
     def stuck(self) -> list[Stuck]:
         """What waits for whom, and what was stopped by an error."""
         from shelflife.renew.stuck import stuck
@@ -177,6 +186,10 @@ class Renewing:
         return lambda connection: reference.keep(
             connection, system, learnt, source="a renewal", start=None, end=now, now=now, by="renew"
         )
+
+
+def _told(connection: Connection, plan: Plan, *, now: datetime, by: str, **said: Any) -> None:
+    brief.write(connection, plan, brief.Happened(**said), now=now, by=by)
 
 
 def _check_said(because: str) -> None:

@@ -40,6 +40,12 @@ def written(train: str = "tests.renew.apprentices:train", **renew: Any) -> plan.
         "deputy": {"name": "Deputy", "role": "owner", "email": "deputy@example.com"},
         "analyst": {"name": "Analyst", "role": "analyst", "email": "analyst@example.com"},
     }
+    raw["people"]["agents"] = {"name": "Agents", "role": "affected", "size": 12}
+    raw["brief"] = [
+        {"to": "lead", "on": ["renewal_started", "approval_needed", "promoted", "rejected", "rolled_back"]},
+        {"to": "agents", "on": ["promoted", "rolled_back"], "acknowledge": {"share": 0.8, "within": "3d"}},
+        {"to": "analyst", "on": ["rejected", "rolled_back"]},
+    ]
     raw["objective"]["owner"] = "lead"
     raw["model"] |= {
         "inputs": {"age": "numeric", "channel": "category"}, "train": train, "prediction": "said", "score": "chance",

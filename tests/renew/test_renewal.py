@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def test_a_relation_that_turned_is_learnt_anew_asked_for_canaried_and_promoted(d
     _, done = here.system.renewing.renewal(waits.number)
     verdicts = next(one for one in done if one.name == "gates").evidence["verdicts"]
     assert {one["state"] for one in verdicts} == {"pass"}
+    (asked,) = [one for one in events(here, "approval.asked") if one["renewal"] == waits.number]
+    waits_until = datetime.fromisoformat(asked["expires"])
     here.system.renewing.decide(waits.number, approve=True, person="deputy", reason="the figures are clear")
     here.tend()
     with here.system.database.reading() as connection:
@@ -64,6 +67,16 @@ def test_a_relation_that_turned_is_learnt_anew_asked_for_canaried_and_promoted(d
     (given,) = [one for one in events(here, "approval.given") if one["renewal"] == waits.number]
     assert given["digest"] == here.system.versions.one(DESK, version).digest
     assert [one.version for one in here.system.versions.pointers(DESK) if one.alias == "champion"] == [1, version]
+    told = {(one.to, one.occasion): one for one in here.system.renewing.briefs(waits.number)}
+    assert list(told) == [
+        ("lead", "renewal_started"), ("lead", "approval_needed"), ("lead", "promoted"), ("agents", "promoted"),
+    ]  # fmt: skip
+    assert told["lead", "approval_needed"].until == waits_until
+    agents = told["agents", "promoted"]
+    assert agents.what == f"Version {version} of {here.plan.title} answers all requests in place of version 1."
+    assert agents.why.startswith("Challengers are trained every 4d; accuracy ")
+    assert "% of recent rows get another answer" in agents.means
+    assert agents.until is not None
 
 
 @ON_ONE
@@ -125,6 +138,10 @@ def test_gates_stop_a_bad_one_and_say_which(desk: Callable[..., Desk]) -> None:
     assert here.newest.state == "rejected"
     assert "reproducible: fail (Trained again, it answers" in here.newest.says
     assert champion(here) is None
+    _, lead, analyst = here.system.renewing.briefs(here.newest.number)
+    assert (lead.to, lead.occasion, lead.do) == ("lead", "rejected", "Nothing.")
+    assert lead.what.endswith("was rejected. Nothing answers.")
+    assert analyst.do.startswith("Read what was found in renewal 1")
 
 
 @ON_ONE
@@ -164,6 +181,9 @@ def test_one_that_is_good_offline_and_bad_live_goes_back(desk: Callable[..., Des
     assert champion(here) == 1
     (told,) = events(here, "version.rolled_back")
     assert (told["version"], told["before"]) == (1, asked.challenger)
+    briefs = here.system.renewing.briefs(asked.number)
+    assert [one.to for one in briefs if one.occasion == "rolled_back"] == ["lead", "agents", "analyst"]
+    assert briefs[-1].why.startswith("Its error is")
 
 
 @ON_ONE
@@ -204,6 +224,9 @@ def test_by_hand_an_earlier_version_answers_at_once_and_stays(desk: Callable[...
     here.tend()
     assert champion(here) == 1
     assert here.system.renewing.renewal(asked.number)[0].state == "rolled_back"
+    lead = next(one for one in here.system.renewing.briefs(asked.number) if one.occasion == "rolled_back")
+    assert lead.what.endswith("went back. Version 1 goes on answering.")
+    assert lead.why == "Complaints."
 
 
 @ON_ONE
@@ -240,7 +263,7 @@ def test_what_is_explained_is_what_is_done(desk: Callable[..., Desk]) -> None:
     _, done = here.system.renewing.renewal(1)
     assert [one.name for one in done] == said
     assert said[:4] == ["snapshot", "check", "train 8d", "train all"]
-    assert said[4:] == ["choose", "gates", "approve", "canary 30 %", "promote", "bake", "close"]
+    assert said[4:] == ["choose", "gates", "approve", "canary 30 %", "promote", "bake", "brief", "close"]
 
 
 @ON_ONE

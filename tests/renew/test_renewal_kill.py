@@ -34,7 +34,7 @@ WITHIN = {
 def places() -> list[str]:
     """All places, in the order in which a renewal comes by."""
     found = ["started"]
-    for name in ("snapshot", "check", "train 5d", "choose", "gates", *WAITS[:2], "promote", "bake", "close"):
+    for name in ("snapshot", "check", "train 5d", "choose", "gates", *WAITS[:2], "promote", "bake", "brief", "close"):
         found += [f"{name} begins", *WITHIN.get(name, ())]
         if name in WAITS:
             found += [f"{name} waits", f"{name} is noted: wait"]

@@ -70,6 +70,19 @@ class Whole(Renewal):
 
     planned: list[str] = Field(description="The names of all its steps, in order.")
     steps: list[Step] = Field(description="Those that were begun.")
+    briefs: list[Brief] = Field(description="Who was told what, in order.")
+
+
+class Brief(BaseModel):
+    """What somebody was told."""
+
+    to: str = Field(description="One of the plan's people.")
+    occasion: str
+    what: str
+    why: str
+    means: str = Field(description="What it means for them.")
+    do: str = Field(description="What they are to do.")
+    until: datetime | None = Field(description="By when, where there is a time.")
 
 
 class Renewals(BaseModel):
@@ -200,6 +213,7 @@ def _whole(system: System, number: int) -> Whole:
     return Whole(
         **_renewal(found).model_dump(), planned=[one.name for one in system.renewing.planned(number)],
         steps=[Step(**vars(one)) for one in done],
+        briefs=[Brief(**vars(one)) for one in system.renewing.briefs(number)],
     )  # fmt: skip
 
 

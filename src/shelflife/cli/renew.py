@@ -78,14 +78,19 @@ def every(
 @app.command()
 @complaining
 def show(number: Number, json: Json = False, home: Home = None) -> None:
-    """Print a renewal: why, its steps, what the gates said, what waits."""
+    """Print a renewal: why, its steps, what the gates said, what waits, who was told what."""
     with opened(home) as workspace:
         one, done = workspace.renewing.renewal(number)
         planned = workspace.renewing.planned(number)
+        briefs = workspace.renewing.briefs(number)
     if json:
-        _print_json({**dataclasses.asdict(one), "steps": [dataclasses.asdict(step) for step in done]})
+        steps, told = ([dataclasses.asdict(each) for each in some] for some in (done, briefs))
+        _print_json({**dataclasses.asdict(one), "steps": steps, "briefs": told})
         return
     _show(one, done, [step.name for step in planned])
+    for each in briefs:
+        until = "" if each.until is None else f" By {each.until:%Y-%m-%d %H:%M}."
+        typer.echo(f"  {each.to} was told: {each.what} {each.why} {each.means} To do: {each.do}{until}")
 
 
 @app.command()

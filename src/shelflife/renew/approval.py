@@ -59,8 +59,8 @@ def digest_of(report: Sequence[dict[str, Any]]) -> str:
 
 def ask(
     connection: Connection, plan: Plan, number: int, *, renewal: int, digest: str, report: str, now: datetime, by: str
-) -> None:  # fmt: skip
-    """Ask for a decision; once."""
+) -> datetime:  # fmt: skip
+    """Ask for a decision, once; until when."""
     assert plan.renew is not None
     assert plan.renew.approve is not None
     expires = now + plan.renew.approve.within
@@ -71,6 +71,7 @@ def ask(
     )  # fmt: skip
     event = ApprovalAsked(plan.system, renewal, plan.renew.approve.by, digest, number, report, expires)
     append(connection, event, at=now, by=by)
+    return expires
 
 
 def decide(

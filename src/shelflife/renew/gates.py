@@ -277,7 +277,7 @@ def _of_flips(gate: FlipsGate, held: Held) -> Verdict:
         return Verdict(asked, "pass", "Nothing serves yet whose answers could change.")
     if rows < FEWEST:
         return _too_few(asked, rows)
-    flipped = _differ(held.challenger.predictions, held.champion.predictions)
+    flipped = differ(held.challenger.predictions, held.champion.predictions)
     low, high = share(int(flipped.sum()), rows, held.level)
     state = within(low, high, most=gate.flips.at_most)
     # Where they fall: the value of an input of whose rows most are answered otherwise.
@@ -295,7 +295,8 @@ def _of_flips(gate: FlipsGate, held: Held) -> Verdict:
     return Verdict(asked, state, f"{says}.", {"rows": rows, "share": mean, "low": low, "high": high})
 
 
-def _differ(ours: Any, theirs: Any) -> Any:
+def differ(ours: Any, theirs: Any) -> Any:
+    """Which answers are others: of numbers those that are more than a hundredth apart."""
     if ours.dtype.kind == "f":
         return ~np.isclose(ours, theirs, rtol=0.01)
     return ours != theirs

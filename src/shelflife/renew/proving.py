@@ -15,8 +15,8 @@ from shelflife.errors import first_line
 from shelflife.models import Model
 from shelflife.plan import Plan
 from shelflife.plan.spec import FunctionGate
-from shelflife.renew import approval, making, registry, training
-from shelflife.renew.gates import Facts, judge, together
+from shelflife.renew import approval, making, registry, run, training
+from shelflife.renew.gates import Facts, differ, judge, together
 from shelflife.renew.run import BY, Going, Outcome
 from shelflife.store.database import finite
 
@@ -39,6 +39,8 @@ def gates(going: Going) -> Outcome:
     report = finite([one.plain() for one in verdicts])
     state = together(verdicts)
     evidence = {"state": state, "verdicts": report, "report": approval.digest_of(report)}
+    if held.champion is not None and len(held.truth):
+        evidence["differ"] = float(differ(held.challenger.predictions, held.champion.predictions).mean())
     if state == "pass":
         return Outcome(f"{len(verdicts)} of {len(verdicts)} verdicts pass", evidence)
     short = [f"{one.gate}: {one.state} ({one.says})" for one in verdicts if one.state != "pass"]
@@ -124,9 +126,14 @@ def approve(going: Going) -> Outcome:
     if asked is None:
 
         def write(connection: Any) -> None:
-            approval.ask(
+            expires = approval.ask(
                 connection, plan, number, renewal=going.renewal.number, digest=chosen["digest"],
                 report=judged["report"], now=going.now, by=BY,
+            )  # fmt: skip
+            because = [chosen["says"], judged["says"]]
+            run.tell(
+                going.rooms, connection, going.renewal, "approval_needed", because=because, until=expires,
+                differ=judged.get("differ"), now=going.now, by=BY,
             )  # fmt: skip
 
         return Outcome(f"Waits for {whom} to approve version {chosen['version']}", waits=True, write=write)

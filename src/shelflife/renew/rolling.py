@@ -16,7 +16,7 @@ from shelflife.events import VersionRefused
 from shelflife.ledger import entries
 from shelflife.models import label, scored
 from shelflife.plan.spec import Freeze, Rollout
-from shelflife.renew import live, making, registry, rollout
+from shelflife.renew import live, making, registry, rollout, run
 from shelflife.renew.run import BY, Going, Outcome
 from shelflife.routes import current
 
@@ -67,6 +67,22 @@ def bake(going: Going) -> Outcome:
     if _began(going) is None:
         return Outcome(f"Version {version} is watched closely", {"began": going.now.isoformat()}, waits=True)
     return _watched(going, version, champion)
+
+
+def brief(going: Going) -> Outcome:
+    """Tell whom the plan names that another version answers."""
+    names = list(dict.fromkeys(one.to for one in going.written.plan.brief if "promoted" in one.on))
+    if not names:
+        return Outcome("The plan tells nobody of it (`brief`)")
+    because = [*(one.says for one in going.renewal.reasons if not one.late), going.before["choose"]["says"]]
+
+    def write(connection: Any) -> None:
+        run.tell(
+            going.rooms, connection, going.renewal, "promoted", because=because,
+            differ=going.before["gates"].get("differ"), now=going.now, by=BY,
+        )  # fmt: skip
+
+    return Outcome(f"Told {', '.join(names)}", {"to": names}, write=write)
 
 
 def close(going: Going) -> Outcome:
@@ -140,6 +156,7 @@ def _gone_back(going: Going, version: int, champion: int | None, why: str, evide
 
     def write(connection: Any) -> None:
         rollout.back(connection, going.renewal.system, champion, because=why, now=going.now, by=BY)
+        run.tell(going.rooms, connection, going.renewal, "rolled_back", because=[why], now=going.now, by=BY)
 
     return Outcome(f"Version {version} went back: {why}", evidence, ends="rolled_back", write=write)
 

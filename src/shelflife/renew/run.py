@@ -78,6 +78,8 @@ class Rooms:
     reference
         Learns from answers of a new version to rows that were held out; what is to be done in a transaction so that
         live rows are compared with that from then on.
+    brief
+        Tells in a transaction whom a plan names for an occasion.
     code
         The folder where trainers live.
     """
@@ -90,6 +92,7 @@ class Rooms:
     snapshot: Callable[..., Any]
     rows: Callable[[str], pa.Table]
     reference: Callable[[str, pa.Table, datetime], Callable[[Connection], object]]
+    brief: Callable[..., object]
     code: Path = field(default_factory=Path.cwd)
 
 
@@ -236,7 +239,9 @@ def start(
         assert made is not None
         said = tuple(one.says for one in reasons)
         append(connection, RenewalStarted(system, int(made[0]), number, said), at=now, by=by)
-        return one(connection, int(made[0]))
+        begun = one(connection, int(made[0]))
+        tell(rooms, connection, begun, "renewal_started", because=said, now=now, by=by)
+        return begun
 
 
 def do(rooms: Rooms, handlers: Mapping[str, Callable[[Going], Outcome]], name: str, place: int) -> Ended:
@@ -257,7 +262,7 @@ def do(rooms: Rooms, handlers: Mapping[str, Callable[[Going], Outcome]], name: s
     )  # fmt: skip
 
     def undone(connection: Connection) -> None:
-        undo(connection, renewal, because="the renewal failed", now=going.now, by=BY)
+        undo(rooms, connection, renewal, because="the renewal failed", now=going.now, by=BY)
 
     try:
         found = handlers[going.step.kind](going)
@@ -277,14 +282,23 @@ def steps_of(renewal: Renewal, written: Written) -> list[Step]:
     return steps(written.plan, recent=recent)
 
 
-def undo(connection: Connection, renewal: Renewal, *, because: str, now: datetime, by: str) -> None:
+def undo(rooms: Rooms, connection: Connection, renewal: Renewal, *, because: str, now: datetime, by: str) -> None:
     """Leave nobody with the challenger of a renewal that comes to nothing: the champion before it answers again."""
     routed = current(connection).get(renewal.system)
-    if routed is not None and routed.canary is not None:
-        rollout.back(connection, renewal.system, because=because, now=now, by=by)
-    elif routed is not None and renewal.champion is not None and routed.champion == renewal.challenger:
-        rollout.back(connection, renewal.system, renewal.champion, because=because, now=now, by=by)
+    baking = routed is not None and renewal.champion is not None and routed.champion == renewal.challenger
+    if routed is not None and (routed.canary is not None or baking):
+        to = renewal.champion if routed.canary is None else None
+        rollout.back(connection, renewal.system, to, because=because, now=now, by=by)
+        tell(rooms, connection, renewal, "rolled_back", because=[because], now=now, by=by)
     registry.close(connection, renewal.system, "challenger", because=because, now=now, by=by)
+
+
+def tell(rooms: Rooms, connection: Connection, renewal: Renewal, occasion: str, *, by: str, **more: Any) -> None:
+    """Tell whom the plan of a renewal names for an occasion, in the transaction in which it happens."""
+    rooms.brief(
+        connection, rooms.plan(renewal.system, renewal.plan).plan, occasion=occasion, renewal=renewal.number,
+        version=renewal.challenger, other=renewal.champion, by=by, **more,
+    )  # fmt: skip
 
 
 def _note(going: Going, found: Outcome) -> Ended:
@@ -308,6 +322,8 @@ def _note(going: Going, found: Outcome) -> Ended:
         if noted and not found.waits:
             event = RenewalStep(renewal.system, renewal.number, going.step.name, found.says)
             append(connection, event, at=now, by=BY)
+        if found.ends == "rejected":
+            tell(going.rooms, connection, renewal, "rejected", because=[found.says], now=now, by=BY)
         if found.ends is not None:
             end(connection, renewal, found.ends, found.says, now=now, by=BY)
     return "wait" if found.waits else "next" if found.ends is None else "over"

@@ -9,7 +9,9 @@ from shelflife.plan import Plan
 from shelflife.plan.spec import Renew
 from shelflife.plan.words import written
 
-Kind = Literal["snapshot", "check", "train", "choose", "gates", "approve", "canary", "promote", "bake", "close"]
+Kind = Literal[
+    "snapshot", "check", "train", "choose", "gates", "approve", "canary", "promote", "bake", "brief", "close"
+]
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def steps(plan: Plan, *, recent: bool = False) -> list[Step]:
     found.append(Step("gates", f"ask {len(renew.gates)} gates, each pass, fail or unknown; all have to pass"))
     found.append(Step("approve", _approved(renew)))
     found += _rolled_out(renew)
+    found.append(Step("brief", _told(plan)))
     found.append(Step("close", "take the new version's answers as the reference, and end"))
     return found
 
@@ -109,6 +112,11 @@ def _rolled_out(renew: Renew) -> list[Step]:
     if bake:
         found.append(Step("bake", f"watch it closely{bake}; back at once if it is worse"))
     return found
+
+
+def _told(plan: Plan) -> str:
+    names = dict.fromkeys(one.to for one in plan.brief if "promoted" in one.on)
+    return f"tell {', '.join(names)} what changed and why" if names else "tell nobody: the plan names none (`brief`)"
 
 
 def _word(window: object) -> str:

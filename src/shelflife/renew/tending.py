@@ -19,6 +19,7 @@ from shelflife.renew import approval, making, proving, registry, rolling, rollou
 from shelflife.renew.run import BY, Reason, Renewal, Rooms
 from shelflife.renew.tidying import tidy
 from shelflife.renew.triggers import Due, Known, due
+from shelflife.routes import current
 from shelflife.store.schema import findings, ledger
 from shelflife.store.tables import Tables
 from shelflife.workspace import Settings
@@ -26,7 +27,7 @@ from shelflife.workspace import Settings
 _HANDLERS = {
     "snapshot": making.snapshot, "check": making.check, "train": making.train, "choose": making.choose,
     "gates": proving.gates, "approve": proving.approve, "canary": rolling.canary, "promote": rolling.promote,
-    "bake": rolling.bake, "close": rolling.close,
+    "bake": rolling.bake, "brief": rolling.brief, "close": rolling.close,
 }  # fmt: skip
 _UNHEARD = ("kept", "held")  # ends of renewals of which nobody was asked anything
 
@@ -104,18 +105,26 @@ class Renewer:
             renewal = run.held(connection, number)
             if renewal.ended is not None:
                 raise BadInput(f"Renewal {number} is over ({renewal.state}): there is nothing left to cancel.")
-            run.undo(connection, renewal, because=reason, now=now, by=by)
+            run.undo(self._rooms, connection, renewal, because=reason, now=now, by=by)
             run.end(connection, renewal, "cancelled", reason, now=now, by=by)
 
-    def roll_back(self, system: str, version: int | None, *, reason: str, by: str) -> int:
+    def roll_back(self, plan: Plan, version: int | None, *, reason: str, by: str) -> int:
         """Let an earlier version answer at once, and end what was under way; the version."""
-        now = self._rooms.clock.now()
+        now, system = self._rooms.clock.now(), plan.system
         with self._rooms.database.writing() as connection:
             run.alone(connection, system)
             under_way = run.living(connection, system)
             if under_way is not None:
                 run.end(connection, under_way, "rolled_back", reason, now=now, by=by)
-            return rollout.back(connection, system, version, because=reason, now=now, by=by)
+            routed = current(connection).get(system)
+            back = rollout.back(connection, system, version, because=reason, now=now, by=by)
+            assert routed is not None  # nothing goes back where nothing answers
+            self._rooms.brief(
+                connection, plan, occasion="rolled_back", renewal=None if under_way is None else under_way.number,
+                version=routed.canary if back == routed.champion else routed.champion, other=back, because=[reason],
+                now=now, by=by,
+            )  # fmt: skip
+            return back
 
     def _lives(self, name: str) -> bool:
         with self._rooms.database.reading() as connection:

@@ -58,6 +58,7 @@ SENTENCES = MappingProxyType({
     "renewal.joined": "There is one more reason for renewal {renewal}, which is under way: {reasons}",
     "renewal.step": "Renewal {renewal} did a step, {step}: {says}",
     "renewal.ended": "Renewal {renewal} is over: {says}",
+    "brief.written": "{to} was told: {what}",
     "renewal.held": "A renewal was due, and was not started: {says}",
     "approval.asked": "{of} was asked to decide on renewal {renewal}.",
     "approval.given": "{by} approved what renewal {renewal} made.",

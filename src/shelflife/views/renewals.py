@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from shelflife.brief import Brief
 from shelflife.errors import Missing
 from shelflife.plan import Plan
 from shelflife.plan.words import written
@@ -27,7 +28,8 @@ _DOING = MappingProxyType({
     "train": "challengers are being trained", "choose": "the best challenger is being chosen",
     "gates": "the gates are being asked", "approve": "people are being asked",
     "canary": "version {version} answers {share:g} % of requests", "promote": "version {version} is being promoted",
-    "bake": "version {version} answers everybody and is watched closely", "close": "it is being closed",
+    "bake": "version {version} answers everybody and is watched closely",
+    "brief": "people are being told", "close": "it is being closed",
 })  # fmt: skip
 _ENDS = MappingProxyType({
     "promoted": "version {version} was promoted", "kept": "the champion stays", "held": "nothing was renewed",
@@ -105,6 +107,14 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What somebody was told; `whom` is their name."""
+
+    whom: str
+    brief: Brief
+
+
+@dataclass(frozen=True)
 class Live:
     """How a version does with real requests, beside the champion.
 
@@ -164,6 +174,7 @@ class RenewalView:
     asked: Asked | None
     decision: Approval | None
     same_person: bool
+    briefs: tuple[Told, ...]
 
     @property
     def moves(self) -> bool:
@@ -236,6 +247,7 @@ def renewal(system: System, number: int) -> RenewalView:
         found, title, f"{title}: {headline}.", _more(found, asked, decision), tuple(steps),
         tuple(Verdict(one["gate"], one["state"], one["says"], tuple(_plain(one["evidence"]))) for one in gates),
         tuple(_live(found, plan, planned, steps, done)), asked, decision, approve is not None and approve.same_person,
+        tuple(Told(plan.people[one.to].name, one) for one in system.renewing.briefs(number)),
     )  # fmt: skip
 
 

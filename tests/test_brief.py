@@ -1,0 +1,75 @@
+"""What people are told: everybody whom the plan names, once, in words for their role."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+import pytest
+
+from shelflife import brief, plan
+from shelflife.brief import Happened, Occasion
+from shelflife.plan import Plan
+from shelflife.testing import plans
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+OCCASIONS = get_args(Occasion)
+ROLES = ("owner", "approver", "analyst", "engineer", "affected", "leader")
+
+
+def written(*told: dict[str, Any]) -> Plan:
+    """A plan with one person of each role, called by it, which the first approves."""
+    raw = json.loads(plans.text())
+    raw["people"] = {role: {"name": role.title(), "role": role, "email": f"{role}@example.com"} for role in ROLES}
+    raw["objective"]["owner"] = "owner"
+    raw.pop("review", None)
+    raw["renew"] = {"when": ["performance"], "approve": {"by": "owner", "within": "3d"}}
+    raw["brief"] = list(told)
+    return plan.parse(json.dumps(raw)).plan
+
+
+@pytest.mark.parametrize("occasion", OCCASIONS)
+def test_whom_the_plan_names_is_told_and_nobody_else(occasion: Occasion) -> None:
+    others = [one for one in OCCASIONS if one != occasion]
+    asked = written(
+        {"to": "leader", "on": [occasion]}, {"to": "analyst", "on": others}, {"to": "affected", "on": OCCASIONS}
+    )
+    happened = Happened(occasion, 7, version=4, other=3, because=["it was slow."])
+    told = brief.compose(asked, happened, NOW)
+    assert [one.to for one in told] == ["leader", "affected"] == brief.audience(asked, occasion)
+    for one in told:
+        assert one.why == "It was slow."
+        for said in (one.what, one.means, one.do):
+            assert said[0].isupper()
+            assert said.endswith(".")
+            assert "None" not in said
+
+
+@pytest.mark.parametrize("occasion", OCCASIONS)
+@pytest.mark.parametrize("other", [None, 3])
+def test_each_role_has_something_to_read(occasion: Occasion, other: int | None) -> None:
+    asked = written(*({"to": role, "on": [occasion]} for role in ROLES))
+    told = brief.compose(asked, Happened(occasion, 7, version=4, other=other, because=["a"]), NOW)
+    assert [one.to for one in told] == list(ROLES)
+    for one in told:
+        assert one.means
+        assert one.do
+        assert "None" not in "".join((one.what, one.why, one.means, one.do))
+
+
+def test_only_who_may_decide_is_asked_to_by_when_it_is_due() -> None:
+    asked = written({"to": "owner", "on": ["approval_needed"]}, {"to": "leader", "on": ["approval_needed"]})
+    due = NOW + timedelta(days=3)
+    owner, leader = brief.compose(asked, Happened("approval_needed", 7, version=4, until=due, because=["b"]), NOW)
+    assert "approve or reject" in owner.do
+    assert owner.until == due
+    assert (leader.do, leader.until) == ("Nothing.", None)
+
+
+def test_what_is_to_be_acknowledged_is_read_in_the_time_that_the_plan_gives() -> None:
+    asked = written({"to": "affected", "on": ["promoted"], "acknowledge": {"share": 0.8, "within": "3d"}})
+    (told,) = brief.compose(asked, Happened("promoted", 7, version=4, other=3, because=["c"], differ=0.064), NOW)
+    assert told.until == NOW + timedelta(days=3)
+    assert told.do.endswith("Read this.")
+    assert told.means.endswith("6.4 % of recent rows get another answer.")
