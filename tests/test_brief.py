@@ -35,7 +35,7 @@ def test_whom_the_plan_names_is_told_and_nobody_else(occasion: Occasion) -> None
     asked = written(
         {"to": "leader", "on": [occasion]}, {"to": "analyst", "on": others}, {"to": "affected", "on": OCCASIONS}
     )
-    happened = Happened(occasion, 7, version=4, other=3, because=["it was slow."])
+    happened = Happened(occasion, 7, version=4, other=3, because=["it was slow."], what="a tariff", effective=NOW)
     told = brief.compose(asked, happened, NOW)
     assert [one.to for one in told] == ["leader", "affected"] == brief.audience(asked, occasion)
     for one in told:
@@ -50,12 +50,22 @@ def test_whom_the_plan_names_is_told_and_nobody_else(occasion: Occasion) -> None
 @pytest.mark.parametrize("other", [None, 3])
 def test_each_role_has_something_to_read(occasion: Occasion, other: int | None) -> None:
     asked = written(*({"to": role, "on": [occasion]} for role in ROLES))
-    told = brief.compose(asked, Happened(occasion, 7, version=4, other=other, because=["a"]), NOW)
+    happened = Happened(occasion, 7, version=4, other=other, because=["a"], what="b", effective=NOW)
+    told = brief.compose(asked, happened, NOW)
     assert [one.to for one in told] == list(ROLES)
     for one in told:
         assert one.means
         assert one.do
         assert "None" not in "".join((one.what, one.why, one.means, one.do))
+
+
+def test_a_change_is_told_with_what_it_means_for_the_model() -> None:
+    asked = written({"to": "affected", "on": ["change"]})
+    happened = Happened("change", what="the tariff changes", effective=NOW, because=[""])
+    (told,) = brief.compose(asked, happened, NOW)
+    assert told.what == "The tariff changes, from 2026-05-01 on."
+    assert told.why == "No reason was given."
+    assert told.means.endswith("is from before; no renewal begins by itself.")
 
 
 def test_only_who_may_decide_is_asked_to_by_when_it_is_due() -> None:

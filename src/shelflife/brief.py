@@ -19,7 +19,7 @@ from shelflife.plan.references import approvers
 from shelflife.plan.spec import Brief as Asked
 from shelflife.plan.spec import Person
 
-Occasion = Literal["renewal_started", "approval_needed", "promoted", "rejected", "rolled_back"]
+Occasion = Literal["renewal_started", "approval_needed", "promoted", "rejected", "rolled_back", "change"]
 _MAKERS = ("analyst", "engineer")
 
 
@@ -41,6 +41,8 @@ class Happened:
         When a decision is due.
     differ
         The share of rows, of those kept apart, to which the new version gives another answer.
+    what, effective
+        What changes in the business, and from when on.
     """
 
     occasion: Occasion
@@ -50,6 +52,8 @@ class Happened:
     because: Sequence[str] = ()
     until: datetime | None = None
     differ: float | None = None
+    what: str | None = None
+    effective: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -130,11 +134,16 @@ def _what(plan: Plan, happened: Happened) -> str:
         "promoted": f"Version {version} of {title} answers all requests{before}.",
         "rejected": f"Version {version} of {title} was rejected. {stays}.",
         "rolled_back": f"Version {version} of {title} went back. {stays}.",
+        "change": _ended(f"{happened.what}, from {happened.effective:%Y-%m-%d} on") if happened.effective else "",
     }[happened.occasion]
 
 
 def _why(happened: Happened) -> str:
-    said = "; ".join(one.strip().rstrip(".") for one in happened.because)
+    said = "; ".join(one.strip().rstrip(".") for one in happened.because if one.strip())
+    return _ended(said) if said else "No reason was given."
+
+
+def _ended(said: str) -> str:
     return f"{said[:1].upper()}{said[1:]}."
 
 
@@ -143,6 +152,10 @@ def _means(plan: Plan, happened: Happened, person: Person) -> str:
     if happened.occasion == "renewal_started":
         decides = "without a decision by people" if plan.renew is not None and plan.renew.approve is not None else "yet"
         return f"Nothing changes for anybody {decides}."
+    if happened.occasion == "change":
+        renews = plan.renew is not None and "change" in plan.renew.when
+        then = "a renewal begins then" if renews else "no renewal begins by itself"
+        return f"What {plan.title} has learnt is from before; {then}."
     if happened.occasion == "approval_needed":
         return f"Nothing is rolled out before. {differ}".strip()
     if happened.occasion == "promoted":

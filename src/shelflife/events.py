@@ -341,6 +341,28 @@ class VersionRefused(Event):
 
 
 @dataclass(frozen=True)
+class ChangeRecorded(Event):
+    """Something changes in the business, from then on."""
+
+    kind: ClassVar[str] = "change.recorded"
+    system: str
+    change: int
+    what: str
+    effective: datetime
+    because: str
+
+
+@dataclass(frozen=True)
+class ChangeWithdrawn(Event):
+    """A change does not come, or comes otherwise."""
+
+    kind: ClassVar[str] = "change.withdrawn"
+    system: str
+    change: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class RenewalStarted(Event):
     """A renewal was started, by this plan and for these reasons."""
 

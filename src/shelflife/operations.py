@@ -1,4 +1,4 @@
-"""What is done with versions and renewals, by its name; each method a few lines, as those of `System` itself."""
+"""What is done with versions, changes and renewals, by its name; methods are short, as those of `System`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 
 from shelflife import brief
-from shelflife.brief import Brief
+from shelflife.brief import Brief, Happened
 from shelflife.errors import BadInput
-from shelflife.observe import snapshots
+from shelflife.observe import changes, snapshots
+from shelflife.observe.changes import Change
 from shelflife.plan import Plan
 from shelflife.renew import registry, run
 from shelflife.renew.registry import Pointer, Version
@@ -78,6 +79,43 @@ class Versions:
         rows = here.training_rows(version.snapshot) if version.snapshot is not None else None
         artifact = registry.artifact(here.settings, version)
         return reproduce(version, here.plan(system, version.plan), rows, artifact=artifact, at=at, **options)
+
+
+class Changes:
+    """What changes in the business."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def record(self, system: str, what: str, effective: datetime, *, because: str = "", by: str) -> Change:
+        """Record a change, and tell whom the plan names for it."""
+        here = self._system
+        _, _, written = here.newest(system)
+        now = here.clock.now()
+        with here.database.writing() as connection:
+            made = changes.record(connection, system, what, effective, because=because, now=now, by=by)
+            said = Happened("change", what=made.what, effective=made.effective, because=[made.because])
+            brief.write(connection, written.plan, said, now=now, by=by)
+        return made
+
+    def withdraw(self, number: int, *, reason: str, by: str) -> Change:
+        """Take a change back."""
+        _check_said(reason)
+        here = self._system
+        with here.database.writing() as connection:
+            return changes.withdraw(connection, number, reason=reason, now=here.clock.now(), by=by)
+
+    def every(self, system: str | None = None) -> list[Change]:
+        """All changes, the one that takes effect last first."""
+        if system is not None:
+            self._system.check_known(system)
+        with self._system.database.reading() as connection:
+            return changes.every(connection, system)
+
+    def renews(self, system: str) -> bool:
+        """Whether a change starts a renewal, by the newest plan."""
+        renew = self._system.plan(system).plan.renew
+        return renew is not None and "change" in renew.when
 
 
 class Renewing:
@@ -189,7 +227,7 @@ class Renewing:
 
 
 def _told(connection: Connection, plan: Plan, *, now: datetime, by: str, **said: Any) -> None:
-    brief.write(connection, plan, brief.Happened(**said), now=now, by=by)
+    brief.write(connection, plan, Happened(**said), now=now, by=by)
 
 
 def _check_said(because: str) -> None:

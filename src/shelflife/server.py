@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shelflife import __version__
-from shelflife.api import health, metrics, observations, reading, renewals, versions
+from shelflife.api import changes, health, metrics, observations, reading, renewals, versions
 from shelflife.api.metrics import Metrics
 from shelflife.api.problems import invalid, problem
 from shelflife.errors import BadInput, Missing
@@ -71,7 +71,8 @@ def create(system: System, *, behind_proxy: bool = False, **intake: Any) -> Fast
     app.state.system, app.state.behind_proxy, app.state.metrics = system, behind_proxy, Metrics()
     # Rows are taken in by the last: it has a place for any word, the others come before it.
     for module in (
-        health, metrics, reading, renewals, versions, doors, people, manual, sheet, pages, renewing, observations,
+        health, metrics, reading, changes, renewals, versions, doors, people, manual, sheet, pages, renewing,
+        observations,
     ):  # fmt: skip
         app.include_router(module.router)
     app.include_router(reading.badges)

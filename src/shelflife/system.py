@@ -24,7 +24,7 @@ from shelflife.observe.keep import check_fits
 from shelflife.observe.rows import Read, from_json
 from shelflife.observe.served import Served
 from shelflife.observe.shapes import RowKind, Shape, shape
-from shelflife.operations import Renewing, Versions
+from shelflife.operations import Changes, Renewing, Versions
 from shelflife.plan import Written, recalled
 from shelflife.profile.reference import Reference
 from shelflife.renew import registry
@@ -59,7 +59,7 @@ class System:
         self.clock = clock or SystemClock()
         self._plans: dict[tuple[str, int], Written] = {}
         self.accounts, self.tokens, self.ledger = Accounts(self), Tokens(self), Ledger(self)
-        self.versions, self.renewing = Versions(self), Renewing(self)
+        self.versions, self.changes, self.renewing = Versions(self), Changes(self), Renewing(self)
         settings.prepare(make=make)
         been = settings.was_made  # asked first: another process may be making it at this moment
         self.database = Database(settings.database_url, read_only=settings.is_read_only)

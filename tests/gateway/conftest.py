@@ -174,10 +174,12 @@ def answering(settings: Settings, **options: Any) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(Gateway(settings, **options), host="127.0.0.1", port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    wait(lambda: server.started)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    try:
+        wait(lambda: server.started)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def ready(url: str, path: str = "/v2/health/ready") -> None:

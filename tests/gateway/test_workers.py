@@ -31,10 +31,12 @@ def up(desk: Desk, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     environment = {**os.environ, "SHELFLIFE_HOME": str(desk.system.settings.home)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        url = process.stderr.readline().split()[3]
-        ready(url)
-        yield process, url
-        process.kill()
+        try:
+            url = process.stderr.readline().split()[3]
+            ready(url)
+            yield process, url
+        finally:
+            process.kill()
 
 
 def children(pid: int) -> list[int]:

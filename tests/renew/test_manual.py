@@ -38,7 +38,10 @@ def parsed(text: str, **renew: Any) -> plan.Plan:
 
 
 def test_parts_of_plans_are_valid(page: str, text: str) -> None:
-    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    written = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (told,) = [block for block in written if block.startswith("brief:\n")]
+    assert plan.parse(re.sub(r"brief:\n(  .*\n)+", told, text)).plan.brief[1].on[0] == "renewal_started"
+    blocks = [yaml.safe_load(block) for block in written if block != told]
     assert len(blocks) == 2
     for block in blocks:
         assert parsed(text, **block.get("renew", block)).renew is not None

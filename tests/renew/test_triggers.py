@@ -47,12 +47,35 @@ def whats(found: Due) -> list[tuple[str, int | None]]:
 @pytest.mark.parametrize(
     ("word", "kind"),
     [("performance", "performance"), ("drift", "drift"), ("quality", "integrity"), ("kpi", "kpi"),
-     ("relation", "relation"), ("knowledge", "knowledge"), ("change", "change"), ("performance", "relation")],
+     ("relation", "relation"), ("knowledge", "knowledge"), ("performance", "relation")],
 )  # fmt: skip
 def test_a_finding_of_a_kind_that_the_plan_names(word: str, kind: str) -> None:
     known = replace(NOTHING, findings=[Found(3, kind)])
     assert whats(asked(known, word)) == [("relation" if kind == "relation" else word, 3)]
     assert asked(known, *({"drift", "kpi"} - {word})) == Due()
+
+
+@dataclass(frozen=True)
+class Changed:
+    number: int
+    effective: datetime
+    what: str = "A new tariff"
+
+
+def test_a_change_starts_one_renewal_when_it_takes_effect() -> None:
+    known = replace(NOTHING, changes=[Changed(1, NOW - 200 * DAY), Changed(2, NOW), Changed(3, NOW + DAY)])
+    (reason,) = asked(known, "change").reasons
+    assert (reason.what, reason.change, reason.finding) == ("change", 2, None)
+    assert reason.says == "A new tariff (since 2026-05-01)"
+    assert [one.change for one in asked(known, "change", now=NOW + DAY).reasons] == [2, 3]
+    assert asked(replace(known, begun=frozenset({2})), "change") == Due()
+    assert asked(known, "drift") == Due()
+    assert asked(replace(known, findings=[Found(7, "integrity")]), "change").holds
+
+
+def test_where_nothing_serves_yet_any_change_is_a_reason() -> None:
+    known = replace(NOTHING, champion=None, renewed=None, changes=[Changed(1, NOW - 200 * DAY)])
+    assert [one.change for one in asked(known, "change").reasons] == [1]
 
 
 def test_a_finding_starts_one_renewal_and_one_that_is_muted_none() -> None:

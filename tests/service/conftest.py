@@ -99,10 +99,12 @@ def serving(system: System, port: int = 0, **options: Any) -> Iterator[tuple[Ser
     server = Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    assert server.ready.wait(30)
-    yield server, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    try:
+        assert server.ready.wait(30)
+        yield server, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:  # also after a test that fails: what goes on would hold up the end of all
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture

@@ -245,10 +245,12 @@ def answering(status: int, words: bytes | None, *, most: int | None = None) -> I
     with Answering(status, words, most) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield server
-        server.closing.set()
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.closing.set()
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("words", [b"<html>sign in to the wireless</html>", b"[]", b'{"accepted": 1}'])

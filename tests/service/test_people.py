@@ -248,6 +248,9 @@ API = {
     ("POST", "/api/v1/systems/{system}/rollback"): "decide",
     ("GET", "/api/v1/systems/{system}/versions"): "read",
     ("GET", "/api/v1/systems/{system}/versions/{number}"): "read",
+    ("GET", "/api/v1/systems/{system}/changes"): "read",
+    ("POST", "/api/v1/systems/{system}/changes"): "act",
+    ("POST", "/api/v1/systems/{system}/changes/{number}/withdraw"): "act",
     ("POST", "/api/v1/systems/{system}/{kind}"): "observe",
 }
 PAGES = {

@@ -35,6 +35,7 @@ class Reason(BaseModel):
     what: str = Field(description="The trigger: a word of the plan, `challenger`, or `hand`.")
     says: str
     finding: int | None = Field(description="The finding that it follows from.")
+    change: int | None = Field(description="The change in the business.")
     late: bool = Field(description="Whether it came when the renewal was under way, and decides nothing of it.")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shelflife import __version__
-from shelflife.cli import account, findings, ledger, plan, renew, tables, token, versions
+from shelflife.cli import account, changes, findings, ledger, plan, renew, tables, token, versions
 from shelflife.cli.check import check
 from shelflife.cli.demo import demo
 from shelflife.cli.doctor import doctor
@@ -55,6 +55,7 @@ app.command()(pull)
 app.command()(findings.reference)
 app.add_typer(findings.app, name="findings")
 app.command()(status)
+app.add_typer(changes.app, name="changes")
 app.add_typer(versions.app, name="versions")
 app.command()(versions.adopt)
 app.command()(versions.reproduce)

@@ -53,6 +53,8 @@ class Reason:
         The same for people.
     finding
         The number of the finding that it follows from.
+    change
+        That of the change in the business.
     late
         Whether it came when the renewal was under way already, and decides nothing of it.
     """
@@ -60,6 +62,7 @@ class Reason:
     what: str
     says: str
     finding: int | None = None
+    change: int | None = None
     late: bool = False
 
 

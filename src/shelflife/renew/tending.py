@@ -20,7 +20,7 @@ from shelflife.renew.run import BY, Reason, Renewal, Rooms
 from shelflife.renew.tidying import tidy
 from shelflife.renew.triggers import Due, Known, due
 from shelflife.routes import current
-from shelflife.store.schema import findings, ledger
+from shelflife.store.schema import changes, findings, ledger
 from shelflife.store.tables import Tables
 from shelflife.workspace import Settings
 
@@ -159,6 +159,12 @@ def known_of(connection: Connection, tables: Tables, plan: Plan) -> Known:
         answered=frozenset(reason.finding for one in own for reason in one.reasons if reason.finding is not None),
         challenged=challenged[0].started if challenged else None,
         outcomes=_outcomes(tables, plan, own[0].started if own else None),
+        changes=connection.execute(
+            select(changes.c.number, changes.c.what, changes.c.effective)
+            .where(changes.c.system == plan.system, changes.c.withdrawn.is_(None))
+            .order_by(changes.c.effective, changes.c.number)
+        ).all(),
+        begun=frozenset(reason.change for one in own for reason in one.reasons if reason.change is not None),
     )
 
 

@@ -15,7 +15,7 @@ from shelflife.renew.run import Reason
 # Which kinds of findings each word of a plan means.
 _KINDS = {
     "performance": {"performance"}, "drift": {"drift"}, "quality": {"integrity"}, "kpi": {"kpi"},
-    "relation": {"relation"}, "knowledge": {"knowledge"}, "change": {"change"},
+    "relation": {"relation"}, "knowledge": {"knowledge"},
 }  # fmt: skip
 # What a model cannot be taught away: the feed is to be repaired.
 _REPAIRS = {"integrity", "freshness"}
@@ -43,6 +43,10 @@ class Known:
         When challengers were last trained on the plan's cadence.
     outcomes
         How many outcomes are known that were not when the last renewal was started.
+    changes
+        Those in the business that stand: objects with ``number``, ``what`` and ``effective``.
+    begun
+        For which of them a renewal was started.
     """
 
     findings: Sequence[Any]
@@ -53,6 +57,8 @@ class Known:
     answered: frozenset[int]
     challenged: datetime | None
     outcomes: int
+    changes: Sequence[Any] = ()
+    begun: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ def due(plan: Plan, known: Known, now: datetime) -> Due:
     if renew is None:
         return Due()
     reasons = _found(plan, known)
+    reasons += _changed(plan, known, now)
     reasons += _timed(plan, known, now)
     cadence = renew.challenger.every if renew.challenger is not None else None
     if cadence is not None and (known.challenged is None or now - known.challenged >= cadence):
@@ -123,13 +130,27 @@ def _found(plan: Plan, known: Known) -> list[Reason]:
     for one in known.findings:
         if one.number in known.answered or one.state == "muted":
             continue
-        word = next((word for word in words if one.kind in _KINDS[word]), None)
+        word = next((word for word in words if one.kind in _KINDS.get(word, ())), None)
         # A relation that has changed is a broken promise of performance too.
         if word is None and one.kind == "relation" and "performance" in words:
             word = "relation"
         if word is not None:
             reasons.append(Reason("relation" if one.kind == "relation" else word, one.says, one.number))
     return reasons
+
+
+def _changed(plan: Plan, known: Known, now: datetime) -> list[Reason]:
+    """Changes that have taken effect since the champion became it: what it has learnt knows nothing of them."""
+    assert plan.renew is not None
+    if "change" not in plan.renew.when:
+        return []
+    return [
+        Reason("change", f"{one.what} (since {one.effective:%Y-%m-%d})", change=one.number)
+        for one in known.changes
+        if one.effective <= now
+        and one.number not in known.begun
+        and (known.champion is None or one.effective > known.champion)
+    ]
 
 
 def _timed(plan: Plan, known: Known, now: datetime) -> list[Reason]:

@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )  # fmt: skip
 
-FORM = "0007"  # the newest migration, which makes what stands here
+FORM = "0008"  # the newest migration, which makes what stands here
 
 metadata = MetaData(
     naming_convention={
@@ -388,6 +388,21 @@ routes = Table(  # written by shelflife.renew.rollout: who answers which share o
     Column("share", Double, nullable=False),  # of the canary
     Column("shadow", Integer),
     Column("at", Moment, nullable=False),
+)
+
+changes = Table(  # written by shelflife.observe.changes: what changes in the business
+    "changes",
+    metadata,
+    Column("number", _Counted, primary_key=True),
+    Column("system", ForeignKey("systems.name"), nullable=False),
+    Column("what", Text, nullable=False),
+    Column("effective", Moment, nullable=False),
+    Column("recorded", Moment, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("withdrawn", Moment),
+    Index(None, "system", "effective"),
+    sqlite_autoincrement=True,
 )
 
 renewals = Table(  # written by shelflife.renew.run

@@ -54,6 +54,8 @@ SENTENCES = MappingProxyType({
     "pointer.closed": "Version {before} is {alias} no longer: {because}",
     "alias.moved": "Somebody else moved the alias {alias} of the model {model} in MLflow.",
     "routes.changed": "Version {champion} answers requests{others}: {because}",
+    "change.recorded": "{what} (change {change}, from {effective} on)",
+    "change.withdrawn": "Change {change} does not come: {reason}",
     "renewal.started": "Renewal {renewal} was started: {reasons}",
     "renewal.joined": "There is one more reason for renewal {renewal}, which is under way: {reasons}",
     "renewal.step": "Renewal {renewal} did a step, {step}: {says}",
