@@ -73,7 +73,7 @@ def test_commands_are_understood(page: str, text: str, tmp_path: Path) -> None:
     system.close()
     blocks = "\n".join(re.findall(r"```bash\n(.*?)```", page, re.DOTALL))
     commands = [shlex.split(line) for line in blocks.splitlines() if line]
-    assert len(commands) == 9
+    assert len(commands) == 12
     for command, *words in commands:
         assert command == "shelflife"
         done = run(tmp_path, *words)

@@ -370,7 +370,7 @@ def test_every_route_lets_in_whom_it_is_for(everybody: Everybody, system: System
         (finding,) = findings.tell(connection, SYSTEM, found, plan=1, now=system.clock.now())
     assert system.renewing.start(SYSTEM, because="to see", by="lead").number == finding == 1
     until = (system.clock.now() + timedelta(days=1)).isoformat()
-    fields = {"reason": "because", "because": "because", "until": until}
+    fields = {"reason": "because", "because": "because", "until": until, "what": "a tariff", "effective": until}
     wrong = []
     for (method, path), asks in API.items():
         for name, (client, may) in everybody.programs.items():
