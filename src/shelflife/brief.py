@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -15,8 +15,7 @@ from sqlalchemy import Connection
 from shelflife.events import BriefWritten
 from shelflife.ledger import append, entries
 from shelflife.plan import Plan
-from shelflife.plan.references import approvers
-from shelflife.plan.spec import Brief as Asked
+from shelflife.plan.references import approvers, audience
 from shelflife.plan.spec import Person
 
 Occasion = Literal["renewal_started", "approval_needed", "promoted", "rejected", "rolled_back", "change"]
@@ -34,15 +33,21 @@ class Happened:
     version
         The one that it is about: that was made, or that went back.
     other
-        The champion beside or before it.
+        The champion beside or before it; the one that answers again.
     because
         The reasons, as they were given.
-    until
-        When a decision is due.
+    at
+        Since when a version answers; until when is to be decided; from when on a change is so.
     differ
         The share of rows, of those kept apart, to which the new version gives another answer.
-    what, effective
-        What changes in the business, and from when on.
+    started_by
+        Who started the renewal.
+    what
+        What changes in the business.
+    renews
+        Whether a renewal is due with that.
+    withdrawn
+        Whether it does not come after all.
     """
 
     occasion: Occasion
@@ -50,10 +55,12 @@ class Happened:
     version: int | None = None
     other: int | None = None
     because: Sequence[str] = ()
-    until: datetime | None = None
+    at: datetime | None = None
     differ: float | None = None
-    what: str | None = None
-    effective: datetime | None = None
+    started_by: str | None = None
+    what: str = ""
+    renews: bool = False
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,11 +86,6 @@ class Brief:
     until: datetime | None = None
 
 
-def audience(plan: Plan, occasion: Occasion) -> list[str]:
-    """Whom a plan has told of an occasion, by their short names."""
-    return list(dict.fromkeys(one.to for one in plan.brief if occasion in one.on))
-
-
 def compose(plan: Plan, happened: Happened, now: datetime) -> list[Brief]:
     """What everybody is told whom the plan names for an occasion.
 
@@ -92,12 +94,12 @@ def compose(plan: Plan, happened: Happened, now: datetime) -> list[Brief]:
     now
         When it happened; what is to be read in a time is due that much later.
     """
-    what, found = _what(plan, happened), []
-    asked = {one.to: one for one in plan.brief if happened.occasion in one.on}
-    for name, one in asked.items():
-        do, until = _do(plan, happened, name, one, now)
-        why, means = _why(happened), _means(plan, happened, plan.people[name])
-        found.append(Brief(name, happened.occasion, what, why, means, do, until))
+    what, why, found = _what(plan, happened), _why(happened), []
+    for name in audience(plan, happened.occasion):
+        asked = [one for one in plan.brief if one.to == name and happened.occasion in one.on]
+        reads = min((one.acknowledge.within for one in asked if one.acknowledge is not None), default=None)
+        do, until = _do(plan, happened, name, None if reads is None else now + reads)
+        found.append(Brief(name, happened.occasion, what, why, _means(plan, happened, plan.people[name]), do, until))
     return found
 
 
@@ -127,15 +129,28 @@ def _read(body: dict[str, object]) -> Brief:
 def _what(plan: Plan, happened: Happened) -> str:
     title, version, other = plan.title, happened.version, happened.other
     before = "" if other is None or other == version else f" in place of version {other}"
+    since = "" if happened.at is None else f" since {_day(happened.at)}"
     stays = "Nothing answers" if other is None else f"Version {other} goes on answering"
+    again = "Nothing answers" if other is None else f"Version {other} answers all requests"
     return {
         "renewal_started": f"A renewal of {title} has begun.",
         "approval_needed": f"Version {version} of {title} has passed all gates and waits for a decision.",
-        "promoted": f"Version {version} of {title} answers all requests{before}.",
-        "rejected": f"Version {version} of {title} was rejected. {stays}.",
-        "rolled_back": f"Version {version} of {title} went back. {stays}.",
-        "change": _ended(f"{happened.what}, from {happened.effective:%Y-%m-%d} on") if happened.effective else "",
+        "promoted": f"Version {version} of {title} answers all requests{before}{since}.",
+        "rejected": f"Version {version} of {title} is not rolled out. {stays}.",
+        "rolled_back": f"Version {version} of {title} went back. {again}.",
+        "change": _changes(happened),
     }[happened.occasion]
+
+
+def _changes(happened: Happened) -> str:
+    what, day = happened.what.strip().rstrip("."), "" if happened.at is None else _day(happened.at)
+    return _ended(f"{what}: this does not come on {day}" if happened.withdrawn else f"{what}, from {day} on")
+
+
+def _day(moment: datetime) -> str:
+    """The day of a moment; with its time where that is not when days begin."""
+    said = moment.astimezone(UTC)
+    return f"{said:%Y-%m-%d}" if said.time() == time() else f"{said:%Y-%m-%d %H:%M} UTC"
 
 
 def _why(happened: Happened) -> str:
@@ -148,35 +163,40 @@ def _ended(said: str) -> str:
 
 
 def _means(plan: Plan, happened: Happened, person: Person) -> str:
-    differ = "" if happened.differ is None else f"{100 * happened.differ:.3g} % of recent rows get another answer."
-    if happened.occasion == "renewal_started":
-        decides = "without a decision by people" if plan.renew is not None and plan.renew.approve is not None else "yet"
-        return f"Nothing changes for anybody {decides}."
-    if happened.occasion == "change":
-        renews = plan.renew is not None and "change" in plan.renew.when
-        then = "a renewal begins then" if renews else "no renewal begins by itself"
-        return f"What {plan.title} has learnt is from before; {then}."
-    if happened.occasion == "approval_needed":
-        return f"Nothing is rolled out before. {differ}".strip()
-    if happened.occasion == "promoted":
-        if person.role in _MAKERS:
-            return f"Live rows are compared with what this version was learnt from. {differ}".strip()
-        if person.role == "affected":
-            return f"Answers may differ from those you are used to. {differ}".strip()
-        return f"The promises of the plan hold for this version from now on. {differ}".strip()
-    return "Answers are those from before." if happened.other is not None else "There are no answers until one is made."
+    differ = "" if happened.differ is None else f" {100 * happened.differ:.3g} % of recent rows get another answer."
+    match happened.occasion:
+        case "renewal_started":
+            asks = plan.renew is not None and plan.renew.approve is not None
+            return f"Nothing changes for anybody {'without a decision by people' if asks else 'yet'}."
+        case "change" if happened.withdrawn:
+            return f"What {plan.title} has learnt stays as true as it was."
+        case "change":
+            then = "a renewal is due when it is so" if happened.renews else "no renewal begins by itself"
+            return f"What {plan.title} has learnt is from before; {then}."
+        case "approval_needed":
+            return f"Nothing is rolled out before.{differ}"
+        case "promoted" if person.role in _MAKERS:
+            return f"Live rows are compared with what this version was proved on.{differ}"
+        case "promoted" if person.role == "affected":
+            return f"Answers may differ from those you were used to.{differ}"
+        case "promoted":
+            return f"The promises of the plan hold for this version.{differ}"
+    return "There are no answers until one is made." if happened.other is None else "Answers are those from before."
 
 
-def _do(plan: Plan, happened: Happened, name: str, asked: Asked, now: datetime) -> tuple[str, datetime | None]:
-    """What somebody is to do, and by when."""
-    person = plan.people[name]
-    if happened.occasion == "approval_needed" and name in approvers(plan):
-        return f"Look at what the gates say of renewal {happened.renewal}, then approve or reject it.", happened.until
+def _do(plan: Plan, happened: Happened, name: str, reads: datetime | None) -> tuple[str, datetime | None]:
+    """What somebody is to do, and by when; `reads` is until when they are to have read it, where that is asked."""
+    person, occasion = plan.people[name], happened.occasion
+    if occasion == "approval_needed" and name in approvers(plan):
+        approve = plan.renew.approve if plan.renew is not None else None
+        if name == happened.started_by and approve is not None and not approve.same_person:
+            return "You started this: somebody else has to approve it; you may reject it.", happened.at
+        return f"Look at what the gates say of renewal {happened.renewal}, then approve or reject it.", happened.at
     said = []
-    if happened.occasion == "promoted" and person.role == "affected":
+    if occasion == "promoted" and person.role == "affected":
         said.append("Where an answer is wrong, correct it: that is how it is noticed.")
-    if happened.occasion in ("rejected", "rolled_back") and person.role in _MAKERS and happened.renewal is not None:
+    if occasion in ("rejected", "rolled_back") and person.role in _MAKERS and happened.renewal is not None:
         said.append(f"Read what was found in renewal {happened.renewal}, and put it right before the next one.")
-    if asked.acknowledge is not None:
-        return " ".join([*said, "Read this."]), now + asked.acknowledge.within
+    if reads is not None:
+        return " ".join([*said, "Read this."]), reads
     return " ".join(said) or "Nothing.", None

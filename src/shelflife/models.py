@@ -153,11 +153,6 @@ def frame(columns: Mapping[str, Any], kinds: Mapping[str, str]) -> pd.DataFrame:
     import pandas as pd
 
     rows = max((len(one) for one in columns.values()), default=0)
-    if kinds and set(kinds.values()) == {"numeric"}:  # as one block, which models read without copying it
-        block = np.empty((len(kinds), rows))
-        for place, name in enumerate(kinds):
-            block[place] = _values(columns.get(name), "numeric", rows)
-        return pd.DataFrame(block.T, columns=list(kinds), copy=False)
     made = {name: _values(columns.get(name), kind, rows) for name, kind in kinds.items()}
     return pd.DataFrame(made, copy=False)
 

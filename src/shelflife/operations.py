@@ -91,19 +91,25 @@ class Changes:
         """Record a change, and tell whom the plan names for it."""
         here = self._system
         _, _, written = here.newest(system)
-        now = here.clock.now()
+        now, renews = here.clock.now(), self.renews(system, effective)
         with here.database.writing() as connection:
             made = changes.record(connection, system, what, effective, because=because, now=now, by=by)
-            said = Happened("change", what=made.what, effective=made.effective, because=[made.because])
+            said = Happened("change", what=made.what, at=made.effective, because=[because], renews=renews)
             brief.write(connection, written.plan, said, now=now, by=by)
         return made
 
     def withdraw(self, number: int, *, reason: str, by: str) -> Change:
-        """Take a change back."""
+        """Take a change back, and tell those who were told of it."""
         _check_said(reason)
         here = self._system
+        with here.database.reading() as connection:
+            system = changes.one(connection, number).system
+        (_, _, written), now = here.newest(system), here.clock.now()
         with here.database.writing() as connection:
-            return changes.withdraw(connection, number, reason=reason, now=here.clock.now(), by=by)
+            found = changes.withdraw(connection, number, reason=reason, now=now, by=by)
+            said = Happened("change", what=found.what, at=found.effective, because=[reason], withdrawn=True)
+            brief.write(connection, written.plan, said, now=now, by=by)
+        return found
 
     def every(self, system: str | None = None) -> list[Change]:
         """All changes, the one that takes effect last first."""
@@ -112,10 +118,16 @@ class Changes:
         with self._system.database.reading() as connection:
             return changes.every(connection, system)
 
-    def renews(self, system: str) -> bool:
-        """Whether a change starts a renewal, by the newest plan."""
-        renew = self._system.plan(system).plan.renew
-        return renew is not None and "change" in renew.when
+    def renews(self, system: str, effective: datetime) -> bool:
+        """Whether a renewal is due with a change, by the newest plan: the champion must not have learnt after it."""
+        from shelflife.renew.tending import known_of
+
+        plan = self._system.plan(system).plan
+        if plan.renew is None or "change" not in plan.renew.when:
+            return False
+        with self._system.database.reading() as connection:
+            learnt = known_of(connection, self._system.tables, plan).learnt
+        return learnt is None or effective > learnt
 
 
 class Renewing:

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from shelflife.errors import BadInput
 from shelflife.gateway import app, asked, bulk
 
-NAMES = st.sampled_from(["a", "b 1", "class", "é", "inputs", "id", "self", "input0", "0", "", "rows"])
+NAMES = st.sampled_from(
+    ["a", "b 1", "class", "é", "inputs", "id", "self", "input0", "0", "", "rows", 'a"b', "a\\b", "a\nb"]
+)
 GOOD = {
     "numeric": st.one_of(st.none(), st.integers(), st.floats(allow_nan=False, allow_infinity=False)),
     "boolean": st.one_of(st.none(), st.booleans()),

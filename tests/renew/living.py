@@ -42,7 +42,7 @@ def written(train: str = "tests.renew.apprentices:train", **renew: Any) -> plan.
     }
     raw["people"]["agents"] = {"name": "Agents", "role": "affected", "size": 12}
     raw["brief"] = [
-        {"to": "lead", "on": ["renewal_started", "approval_needed", "promoted", "rejected", "rolled_back"]},
+        {"to": "lead", "on": ["renewal_started", "approval_needed", "promoted", "rejected", "rolled_back", "change"]},
         {"to": "agents", "on": ["promoted", "rolled_back"], "acknowledge": {"share": 0.8, "within": "3d"}},
         {"to": "analyst", "on": ["rejected", "rolled_back"]},
     ]

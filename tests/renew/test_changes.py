@@ -30,6 +30,11 @@ def test_recorded_read_and_withdrawn(system: System) -> None:
     assert [one.number for one in system.changes.every()] == [other.number, made.number]
     gone = system.changes.withdraw(made.number, reason="put off", by="lead")
     assert gone.withdrawn == system.clock.now()
+    told = [one.body["what"] for one in system.ledger.entries(system=DESK, kind="brief.written")]
+    assert told == [
+        "The tariff changes, from 2026-06-01 on.", "A product ends, from 2026-06-02 on.",
+        "The tariff changes: this does not come on 2026-06-01.",
+    ]  # fmt: skip
     with pytest.raises(BadInput, match="was withdrawn already"):
         system.changes.withdraw(made.number, reason="put off", by="lead")
     assert [one.kind for one in system.ledger.entries(system=DESK) if one.kind.startswith("change.")] == [
@@ -73,7 +78,7 @@ def test_by_commands(tmp_path: Path) -> None:
     system.apply(written(when=["change"], challenger=None), by="lead", because="first")
     assert run(tmp_path, "changes").stdout == "No change was recorded yet.\n"
     done = run(tmp_path, "changes", "record", DESK, "A new tariff", "--effective", "2026-06-01", "--by", "lead")
-    assert done.output == "✓ Change 1 of support-desk, from 2026-06-01 00:00 on; its plan renews it then.\n"
+    assert done.output == "✓ Change 1 of support-desk, from 2026-06-01 00:00 on; a renewal is due then.\n"
     wrong = run(tmp_path, "changes", "record", DESK, "A new tariff", "--effective", "soon")
     assert wrong.exit_code == 2
     assert "found 'soon'" in wrong.stderr

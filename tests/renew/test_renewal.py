@@ -73,7 +73,12 @@ def test_a_relation_that_turned_is_learnt_anew_asked_for_canaried_and_promoted(d
     ]  # fmt: skip
     assert told["lead", "approval_needed"].until == waits_until
     agents = told["agents", "promoted"]
-    assert agents.what == f"Version {version} of {here.plan.title} answers all requests in place of version 1."
+    (moved,) = [one.since for one in here.system.versions.pointers(DESK) if one.alias == "champion" and one.version > 1]
+    since = f"{moved:%Y-%m-%d %H:%M} UTC"
+    assert (
+        agents.what
+        == f"Version {version} of {here.plan.title} answers all requests in place of version 1 since {since}."
+    )
     assert agents.why.startswith("Challengers are trained every 4d; accuracy ")
     assert "% of recent rows get another answer" in agents.means
     assert agents.until is not None
@@ -124,6 +129,9 @@ def test_nobody_who_decides_in_time_is_reminded_and_then_it_is_over(desk: Callab
     assert len(events(here, "approval.reminded")) == 1
     here.live(1)
     assert here.newest.state == "expired"
+    over = here.system.renewing.briefs(here.newest.number)[-2:]
+    assert [(one.to, one.occasion) for one in over] == [("lead", "rejected"), ("analyst", "rejected")]
+    assert over[0].why.startswith("Owner did not decide by ")
     with pytest.raises(BadInput, match="was expired"):
         here.system.renewing.decide(here.newest.number, approve=True, person="lead", reason="")
     assert champion(here) is None
@@ -140,7 +148,7 @@ def test_gates_stop_a_bad_one_and_say_which(desk: Callable[..., Desk]) -> None:
     assert champion(here) is None
     _, lead, analyst = here.system.renewing.briefs(here.newest.number)
     assert (lead.to, lead.occasion, lead.do) == ("lead", "rejected", "Nothing.")
-    assert lead.what.endswith("was rejected. Nothing answers.")
+    assert lead.what.endswith("is not rolled out. Nothing answers.")
     assert analyst.do.startswith("Read what was found in renewal 1")
 
 
@@ -225,7 +233,7 @@ def test_by_hand_an_earlier_version_answers_at_once_and_stays(desk: Callable[...
     assert champion(here) == 1
     assert here.system.renewing.renewal(asked.number)[0].state == "rolled_back"
     lead = next(one for one in here.system.renewing.briefs(asked.number) if one.occasion == "rolled_back")
-    assert lead.what.endswith("went back. Version 1 goes on answering.")
+    assert lead.what.endswith("went back. Version 1 answers all requests.")
     assert lead.why == "Complaints."
 
 
@@ -242,6 +250,9 @@ def test_a_freeze_holds_a_rollout(desk: Callable[..., Desk], clock: ManualClock)
     assert here.newest.says == "Waits: nothing is rolled out until 2027-01-01 (Christmas)"
     assert champion(here) is None
     here.system.renewing.cancel(here.newest.number, reason="after the holidays", by="lead")
+    assert [(one.to, one.why) for one in here.system.renewing.briefs(here.newest.number)][-2:] == [
+        ("lead", "After the holidays."), ("analyst", "After the holidays."),
+    ]  # fmt: skip
     assert here.newest.state == "cancelled"
 
 

@@ -30,8 +30,8 @@ class Found:
 
 
 NOTHING = Known(
-    findings=(), champion=NOW - 100 * DAY, best_before=None, renewed=NOW - 50 * DAY, asked=None, answered=frozenset(),
-    challenged=None, outcomes=0,
+    findings=(), champion=NOW - 100 * DAY, learnt=NOW - 120 * DAY, best_before=None, renewed=NOW - 50 * DAY,
+    asked=None, answered=frozenset(), challenged=None, outcomes=0,
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ class Changed:
 
 
 def test_a_change_starts_one_renewal_when_it_takes_effect() -> None:
-    known = replace(NOTHING, changes=[Changed(1, NOW - 200 * DAY), Changed(2, NOW), Changed(3, NOW + DAY)])
+    known = replace(NOTHING, changes=[Changed(1, NOW - 120 * DAY), Changed(2, NOW), Changed(3, NOW + DAY)])
     (reason,) = asked(known, "change").reasons
     assert (reason.what, reason.change, reason.finding) == ("change", 2, None)
     assert reason.says == "A new tariff (since 2026-05-01)"
@@ -73,8 +73,13 @@ def test_a_change_starts_one_renewal_when_it_takes_effect() -> None:
     assert asked(replace(known, findings=[Found(7, "integrity")]), "change").holds
 
 
+def test_a_change_between_learning_and_promotion_is_one_that_the_champion_does_not_know() -> None:
+    known = replace(NOTHING, changes=[Changed(1, NOW - 110 * DAY)])
+    assert [one.change for one in asked(known, "change").reasons] == [1]
+
+
 def test_where_nothing_serves_yet_any_change_is_a_reason() -> None:
-    known = replace(NOTHING, champion=None, renewed=None, changes=[Changed(1, NOW - 200 * DAY)])
+    known = replace(NOTHING, champion=None, learnt=None, renewed=None, changes=[Changed(1, NOW - 200 * DAY)])
     assert [one.change for one in asked(known, "change").reasons] == [1]
 
 

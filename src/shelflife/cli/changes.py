@@ -52,8 +52,8 @@ def record(
     assert at is not None
     with opened(home) as workspace:
         made = workspace.changes.record(system, what, at, because=because, by=somebody(by))
-        renews = workspace.changes.renews(system)
-    then = "its plan renews it then" if renews else "its plan starts no renewal on `change`"
+        renews = workspace.changes.renews(system, at)
+    then = "a renewal is due then" if renews else "no renewal begins by itself"
     typer.echo(f"✓ Change {made.number} of {system}, from {made.effective:%Y-%m-%d %H:%M} on; {then}.")
 
 

@@ -29,10 +29,11 @@ def read(body: bytes, kinds: Mapping[str, str]) -> tuple[Columns, dict[str, Any]
     BadInput
         Where a value cannot be what its input is.
     """
-    if "rows" in kinds:
+    decoder = None if "rows" in kinds else _decoder(tuple(kinds.items()))
+    if decoder is None:
         return None
     try:
-        said = _decoder(tuple(kinds.items())).decode(body)
+        said = decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if not said.rows:
@@ -56,15 +57,19 @@ def _numbers(rows: list[Any], kinds: Mapping[str, str]) -> Columns:
 
 
 @lru_cache(maxsize=64)
-def _decoder(kinds: tuple[tuple[str, str], ...]) -> msgspec.json.Decoder[Any]:
+def _decoder(kinds: tuple[tuple[str, str], ...]) -> msgspec.json.Decoder[Any] | None:
+    """Reads rows of inputs of these kinds; None where one is called what the library cannot look for."""
     # Inputs may be called anything, and fields only what Python has names for. What has no cycles is not collected.
     fields = [f"input{place}" for place in range(len(kinds))]
-    row = msgspec.defstruct(
-        "Row",
-        [(field, _HELD.get(kind, str) | None) for field, (_, kind) in zip(fields, kinds, strict=True)],
-        rename={field: name for field, (name, _) in zip(fields, kinds, strict=True)},
-        forbid_unknown_fields=True, gc=False,
-    )  # fmt: skip
+    try:
+        row = msgspec.defstruct(
+            "Row",
+            [(field, _HELD.get(kind, str) | None) for field, (_, kind) in zip(fields, kinds, strict=True)],
+            rename={field: name for field, (name, _) in zip(fields, kinds, strict=True)},
+            forbid_unknown_fields=True, gc=False,
+        )  # fmt: skip
+    except ValueError:  # of quotes and control characters in a name
+        return None
     beside = [(name, list[str] | None if name == "ids" else str | None, msgspec.UNSET) for name in OURS]
     return msgspec.json.Decoder(
         msgspec.defstruct("Body", [("rows", list[row]), *beside], forbid_unknown_fields=True)  # type: ignore[valid-type]

@@ -63,6 +63,11 @@ def owners(plan: Plan) -> Iterator[tuple[Place, str]]:
         yield ("review", "by"), plan.review.by
 
 
+def audience(plan: Plan, occasion: str) -> list[str]:
+    """Those of `people` who are told of an occasion."""
+    return list(dict.fromkeys(one.to for one in plan.brief if occasion in one.on))
+
+
 def approvers(plan: Plan) -> list[str]:
     """Those of `people` who may approve a renewal: a person that is named, or all who have the role."""
     approve = plan.renew.approve if plan.renew is not None else None

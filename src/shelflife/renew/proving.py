@@ -132,7 +132,7 @@ def approve(going: Going) -> Outcome:
             )  # fmt: skip
             because = [chosen["says"], judged["says"]]
             run.tell(
-                going.rooms, connection, going.renewal, "approval_needed", because=because, until=expires,
+                going.rooms, connection, plan, going.renewal, "approval_needed", because=because, at=expires,
                 differ=judged.get("differ"), now=going.now, by=BY,
             )  # fmt: skip
 

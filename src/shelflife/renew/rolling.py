@@ -15,6 +15,7 @@ import pyarrow as pa
 from shelflife.events import VersionRefused
 from shelflife.ledger import entries
 from shelflife.models import label, scored
+from shelflife.plan.references import audience
 from shelflife.plan.spec import Freeze, Rollout
 from shelflife.renew import live, making, registry, rollout, run
 from shelflife.renew.run import BY, Going, Outcome
@@ -71,14 +72,15 @@ def bake(going: Going) -> Outcome:
 
 def brief(going: Going) -> Outcome:
     """Tell whom the plan names that another version answers."""
-    names = list(dict.fromkeys(one.to for one in going.written.plan.brief if "promoted" in one.on))
+    names = audience(going.written.plan, "promoted")
     if not names:
         return Outcome("The plan tells nobody of it (`brief`)")
     because = [*(one.says for one in going.renewal.reasons if not one.late), going.before["choose"]["says"]]
 
     def write(connection: Any) -> None:
+        since = datetime.fromisoformat(going.before["promote"]["at"])
         run.tell(
-            going.rooms, connection, going.renewal, "promoted", because=because,
+            going.rooms, connection, going.written.plan, going.renewal, "promoted", because=because, at=since,
             differ=going.before["gates"].get("differ"), now=going.now, by=BY,
         )  # fmt: skip
 
@@ -156,7 +158,10 @@ def _gone_back(going: Going, version: int, champion: int | None, why: str, evide
 
     def write(connection: Any) -> None:
         rollout.back(connection, going.renewal.system, champion, because=why, now=going.now, by=BY)
-        run.tell(going.rooms, connection, going.renewal, "rolled_back", because=[why], now=going.now, by=BY)
+        run.tell(
+            going.rooms, connection, going.written.plan, going.renewal, "rolled_back", because=[why], now=going.now,
+            by=BY,
+        )  # fmt: skip
 
     return Outcome(f"Version {version} went back: {why}", evidence, ends="rolled_back", write=write)
 

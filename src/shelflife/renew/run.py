@@ -24,7 +24,7 @@ from shelflife.durable import Ended
 from shelflife.errors import BadInput, Missing, ShelflifeError
 from shelflife.events import RenewalEnded, RenewalJoined, RenewalStarted, RenewalStep
 from shelflife.ledger import append
-from shelflife.plan import Written
+from shelflife.plan import Plan, Written
 from shelflife.plan.spec import Renew
 from shelflife.renew import registry, rollout
 from shelflife.renew.steps import Step, steps
@@ -243,7 +243,7 @@ def start(
         said = tuple(one.says for one in reasons)
         append(connection, RenewalStarted(system, int(made[0]), number, said), at=now, by=by)
         begun = one(connection, int(made[0]))
-        tell(rooms, connection, begun, "renewal_started", because=said, now=now, by=by)
+        tell(rooms, connection, plan, begun, "renewal_started", because=said, now=now, by=by)
         return begun
 
 
@@ -265,7 +265,7 @@ def do(rooms: Rooms, handlers: Mapping[str, Callable[[Going], Outcome]], name: s
     )  # fmt: skip
 
     def undone(connection: Connection) -> None:
-        undo(rooms, connection, renewal, because="the renewal failed", now=going.now, by=BY)
+        undo(rooms, connection, written.plan, renewal, because="the renewal failed", now=going.now, by=BY)
 
     try:
         found = handlers[going.step.kind](going)
@@ -285,22 +285,28 @@ def steps_of(renewal: Renewal, written: Written) -> list[Step]:
     return steps(written.plan, recent=recent)
 
 
-def undo(rooms: Rooms, connection: Connection, renewal: Renewal, *, because: str, now: datetime, by: str) -> None:
+def undo(
+    rooms: Rooms, connection: Connection, plan: Plan, renewal: Renewal, *, because: str, now: datetime, by: str
+) -> None:  # fmt: skip
     """Leave nobody with the challenger of a renewal that comes to nothing: the champion before it answers again."""
     routed = current(connection).get(renewal.system)
     baking = routed is not None and renewal.champion is not None and routed.champion == renewal.challenger
     if routed is not None and (routed.canary is not None or baking):
         to = renewal.champion if routed.canary is None else None
         rollout.back(connection, renewal.system, to, because=because, now=now, by=by)
-        tell(rooms, connection, renewal, "rolled_back", because=[because], now=now, by=by)
+        tell(rooms, connection, plan, renewal, "rolled_back", because=[because], now=now, by=by)
+    elif renewal.challenger is not None:
+        tell(rooms, connection, plan, renewal, "rejected", because=[because], now=now, by=by)
     registry.close(connection, renewal.system, "challenger", because=because, now=now, by=by)
 
 
-def tell(rooms: Rooms, connection: Connection, renewal: Renewal, occasion: str, *, by: str, **more: Any) -> None:
+def tell(
+    rooms: Rooms, connection: Connection, plan: Plan, renewal: Renewal, occasion: str, *, by: str, **more: Any
+) -> None:  # fmt: skip
     """Tell whom the plan of a renewal names for an occasion, in the transaction in which it happens."""
     rooms.brief(
-        connection, rooms.plan(renewal.system, renewal.plan).plan, occasion=occasion, renewal=renewal.number,
-        version=renewal.challenger, other=renewal.champion, by=by, **more,
+        connection, plan, occasion=occasion, renewal=renewal.number, version=renewal.challenger,
+        other=renewal.champion, started_by=renewal.by, by=by, **more,
     )  # fmt: skip
 
 
@@ -325,8 +331,9 @@ def _note(going: Going, found: Outcome) -> Ended:
         if noted and not found.waits:
             event = RenewalStep(renewal.system, renewal.number, going.step.name, found.says)
             append(connection, event, at=now, by=BY)
-        if found.ends == "rejected":
-            tell(going.rooms, connection, renewal, "rejected", because=[found.says], now=now, by=BY)
+        if found.ends in ("rejected", "expired"):
+            plan, why = going.written.plan, [found.says]
+            tell(going.rooms, connection, plan, renewal, "rejected", because=why, now=now, by=BY)
         if found.ends is not None:
             end(connection, renewal, found.ends, found.says, now=now, by=BY)
     return "wait" if found.waits else "next" if found.ends is None else "over"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shelflife.plan import Plan
+from shelflife.plan.references import audience
 from shelflife.plan.spec import Renew
 from shelflife.plan.words import written
 
@@ -115,7 +116,7 @@ def _rolled_out(renew: Renew) -> list[Step]:
 
 
 def _told(plan: Plan) -> str:
-    names = dict.fromkeys(one.to for one in plan.brief if "promoted" in one.on)
+    names = audience(plan, "promoted")
     return f"tell {', '.join(names)} what changed and why" if names else "tell nobody: the plan names none (`brief`)"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
 import pyarrow.compute as pc
@@ -100,12 +101,15 @@ class Renewer:
     def cancel(self, number: int, *, reason: str, by: str) -> None:
         """End a renewal by hand; what it had let answer goes back."""
         now = self._rooms.clock.now()
+        with self._rooms.database.reading() as connection:
+            asked = run.one(connection, number)
+        plan = self._rooms.plan(asked.system, asked.plan).plan
         with self._rooms.database.writing() as connection:
-            run.alone(connection, run.one(connection, number).system)
+            run.alone(connection, asked.system)
             renewal = run.held(connection, number)
             if renewal.ended is not None:
                 raise BadInput(f"Renewal {number} is over ({renewal.state}): there is nothing left to cancel.")
-            run.undo(self._rooms, connection, renewal, because=reason, now=now, by=by)
+            run.undo(self._rooms, connection, plan, renewal, because=reason, now=now, by=by)
             run.end(connection, renewal, "cancelled", reason, now=now, by=by)
 
     def roll_back(self, plan: Plan, version: int | None, *, reason: str, by: str) -> int:
@@ -119,9 +123,10 @@ class Renewer:
             routed = current(connection).get(system)
             back = rollout.back(connection, system, version, because=reason, now=now, by=by)
             assert routed is not None  # nothing goes back where nothing answers
+            gone = routed.canary if back == routed.champion else routed.champion
+            of = None if under_way is None or under_way.challenger != gone else under_way.number
             self._rooms.brief(
-                connection, plan, occasion="rolled_back", renewal=None if under_way is None else under_way.number,
-                version=routed.canary if back == routed.champion else routed.champion, other=back, because=[reason],
+                connection, plan, occasion="rolled_back", renewal=of, version=gone, other=back, because=[reason],
                 now=now, by=by,
             )  # fmt: skip
             return back
@@ -153,6 +158,7 @@ def known_of(connection: Connection, tables: Tables, plan: Plan) -> Known:
     return Known(
         findings=living,
         champion=None if pointed is None else pointed.since,
+        learnt=None if pointed is None else _learnt(connection, plan.system, pointed.version, own),
         best_before=None if pointed is None else _best_before(connection, plan.system, pointed.version),
         renewed=own[0].started if own else None,
         asked=heard[0].started if heard else None,
@@ -166,6 +172,12 @@ def known_of(connection: Connection, tables: Tables, plan: Plan) -> Known:
         ).all(),
         begun=frozenset(reason.change for one in own for reason in one.reasons if reason.change is not None),
     )
+
+
+def _learnt(connection: Connection, system: str, version: int, own: Sequence[Renewal]) -> datetime:
+    """Until when rows can be from which a version has learnt: what began later it knows nothing of."""
+    made = next((one.started for one in own if one.challenger == version), None)
+    return registry.one(connection, system, version).at if made is None else made
 
 
 def _best_before(connection: Connection, system: str, version: int) -> datetime | None:

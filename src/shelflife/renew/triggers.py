@@ -31,6 +31,8 @@ class Known:
         Those that live: objects with ``number``, ``kind``, ``says`` and ``opened``.
     champion
         Since when the champion serves; None where nothing does.
+    learnt
+        Until when it may have learnt; None likewise.
     best_before
         Until when it was expected to keep its promise.
     renewed
@@ -51,6 +53,7 @@ class Known:
 
     findings: Sequence[Any]
     champion: datetime | None
+    learnt: datetime | None
     best_before: datetime | None
     renewed: datetime | None
     asked: datetime | None
@@ -140,7 +143,7 @@ def _found(plan: Plan, known: Known) -> list[Reason]:
 
 
 def _changed(plan: Plan, known: Known, now: datetime) -> list[Reason]:
-    """Changes that have taken effect since the champion became it: what it has learnt knows nothing of them."""
+    """Changes that have taken effect since the champion learnt: it knows nothing of them."""
     assert plan.renew is not None
     if "change" not in plan.renew.when:
         return []
@@ -149,7 +152,7 @@ def _changed(plan: Plan, known: Known, now: datetime) -> list[Reason]:
         for one in known.changes
         if one.effective <= now
         and one.number not in known.begun
-        and (known.champion is None or one.effective > known.champion)
+        and (known.learnt is None or one.effective > known.learnt)
     ]
 
 

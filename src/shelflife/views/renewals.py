@@ -247,8 +247,13 @@ def renewal(system: System, number: int) -> RenewalView:
         found, title, f"{title}: {headline}.", _more(found, asked, decision), tuple(steps),
         tuple(Verdict(one["gate"], one["state"], one["says"], tuple(_plain(one["evidence"]))) for one in gates),
         tuple(_live(found, plan, planned, steps, done)), asked, decision, approve is not None and approve.same_person,
-        tuple(Told(plan.people[one.to].name, one) for one in system.renewing.briefs(number)),
+        tuple(Told(_name(plan, one.to), one) for one in system.renewing.briefs(number)),
     )  # fmt: skip
+
+
+def _name(plan: Plan, short: str) -> str:
+    """How people know somebody; of whom only another plan names, the short name."""
+    return plan.people[short].name if short in plan.people else short
 
 
 def refusal(system: System, found: Renewal, person: str | None, *, account: str, approve: bool) -> str | None:
