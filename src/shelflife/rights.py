@@ -12,8 +12,8 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
     {
         "observe": "send rows",
         "read": "read",
-        "act": "say what they know of findings",
-        "decide": "decide on findings",
+        "act": "say what they know, or start a renewal,",
+        "decide": "decide on findings or renewals",
         "administer": "decide who may do what",
     }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -72,6 +73,14 @@ def test_it_is_asked_in_json_and_in_binary(gateway: str, binary: bool, outputs: 
     said = found.get_response()
     assert (said["id"], said["model_name"], said["model_version"]) == ("a", NAME, "1")
     assert said["parameters"] == {"route": "direct", "revision": 1}
+
+
+def test_members_of_gzip_follow_each_other_and_nothing_else(gateway: str) -> None:
+    body = json.dumps(ROWS[0]).encode()
+    first, second = gzip.compress(body[:9]), gzip.compress(body[9:])
+    for packed, status in ((first + second, 200), (first + second + b"more", 400), (first, 400), (b"", 400)):
+        found = httpx.post(f"{gateway}/predict/{NAME}", content=packed, headers={"Content-Encoding": "gzip"})
+        assert found.status_code == status
 
 
 def test_curl_works_unchanged(gateway: str) -> None:

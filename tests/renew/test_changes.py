@@ -48,6 +48,9 @@ def test_what_is_no_change_is_refused(system: System) -> None:
     for what, effective in (("", LATER), ("  ", LATER), ("x" * 2_001, LATER), ("a", datetime(1800, 1, 1, tzinfo=UTC))):
         with pytest.raises(BadInput):
             system.changes.record(DESK, what, effective, by="lead")
+    for what, because in (("two\nlines", ""), ("a\0b", ""), ("esc \033[31m", ""), ("a", "b\rc")):
+        with pytest.raises(BadInput, match="without control characters"):
+            system.changes.record(DESK, what, LATER, because=because, by="lead")
     with pytest.raises(Missing):
         system.changes.record("nothing", "a", LATER, by="lead")
     with pytest.raises(Missing):
@@ -82,6 +85,12 @@ def test_by_commands(tmp_path: Path) -> None:
     wrong = run(tmp_path, "changes", "record", DESK, "A new tariff", "--effective", "soon")
     assert wrong.exit_code == 2
     assert "found 'soon'" in wrong.stderr
+    for odd in ("2027-06-01+02:00", "9999-12-31T23:59:59-10:00", "0001-01-01T00:00:00+10:00"):
+        wrong = run(tmp_path, "changes", "record", DESK, "A new tariff", "--effective", odd)
+        assert (wrong.exit_code, "asks for a date or a moment" in wrong.stderr) == (2, True)
+    early = run(tmp_path, "changes", "--system", DESK, "withdraw", "1", "--reason", "put off")
+    assert (early.exit_code, "Options come after the word: `shelflife changes withdraw …`" in early.stderr) == (2, True)
+    assert run(tmp_path, "changes", "withdraw", "9" * 30, "--reason", "put off").exit_code == 2
     assert run(tmp_path, "changes").stdout == "   1  support-desk  2026-06-01 00:00  A new tariff\n"
     (said,) = json.loads(run(tmp_path, "changes", "--json").stdout)
     assert (said["what"], said["by"]) == ("A new tariff", "lead")
@@ -105,4 +114,6 @@ def test_over_http(system: System) -> None:
         assert gone.json()["withdrawn"] is not None
         assert client.post(f"/changes/{number}/withdraw", json={"reason": "again"}).status_code == 422
         assert client.post("/changes/9/withdraw", json={"reason": "it is not"}).status_code == 404
-        assert client.post("/changes", json={"what": "a", "effective": "2026-06-01"}).status_code == 422
+        for odd in ("2026-06-01", 20270101, "20270101", "1800000000", True, None):
+            wrong = client.post("/changes", json={"what": "a", "effective": odd})
+            assert (wrong.status_code, "a time with its zone" in wrong.text) == (422, True)

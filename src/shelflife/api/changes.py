@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from shelflife.api.access import Known
-from shelflife.api.problems import Problem
+from shelflife.api.problems import Moment, Problem
 from shelflife.errors import Missing
 from shelflife.system import System
 
@@ -26,7 +26,7 @@ class Recorded(BaseModel):
     """A change that is to be recorded."""
 
     what: str = Field(min_length=1, max_length=2_000, description="What changes, as those concerned would say it.")
-    effective: AwareDatetime = Field(description="From when on.")
+    effective: Moment = Field(description="From when on.")
     because: str = Field("", max_length=2_000, description="Why.")
 
 

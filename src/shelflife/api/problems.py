@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticKnownError
 
 
 class Error(BaseModel):
@@ -37,6 +39,16 @@ _MEANING = {
     422: "What was sent cannot be used.",
     503: "Too much waits; come again.",
 }
+
+
+def _written(value: Any) -> Any:
+    """Numbers are read as seconds since 1970 otherwise, also those that somebody meant as a day."""
+    if not isinstance(value, str | datetime) or (isinstance(value, str) and "-" not in value[:5]):
+        raise PydanticKnownError("datetime_type")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
 
 
 def problem(status: int, code: str, says: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

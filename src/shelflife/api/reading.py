@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from shelflife.api.access import Known
-from shelflife.api.problems import Problem
+from shelflife.api.problems import Moment, Problem
 from shelflife.errors import Missing
 from shelflife.look import label
 from shelflife.rights import Denied
@@ -93,7 +93,7 @@ class Muted(BaseModel):
     """Why a finding is not to be spoken of, and until when."""
 
     reason: str = Field(min_length=1, max_length=2_000)
-    until: AwareDatetime
+    until: Moment
 
 
 class Resolved(BaseModel):

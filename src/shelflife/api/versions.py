@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from shelflife.api.access import Known
-from shelflife.api.problems import Problem
+from shelflife.api.problems import Moment, Problem
 from shelflife.renew import registry
 from shelflife.system import System
 
@@ -21,7 +21,7 @@ _ASKS: dict[str, Any] = {
     "responses": Problem.of(400, 401, 403, 404, 422),
 }
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="The version's number.")]
-At = Annotated[AwareDatetime | None, Query(description="Only what was champion or challenger then.")]
+At = Annotated[Moment | None, Query(description="Only what was champion or challenger then.")]
 
 
 class Version(BaseModel):

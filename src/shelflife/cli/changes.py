@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shelflife.cli.frame import as_json, complaining, panel
+from shelflife.cli.frame import as_json, check_after, complaining, panel
 from shelflife.cli.workspace import By, Home, moment, opened, somebody
 
 app = typer.Typer(help="What changes in the business: recorded, listed, withdrawn.")
@@ -24,6 +24,7 @@ def every(
 ) -> None:
     """All changes, the one that takes effect last first."""
     if context.invoked_subcommand is not None:
+        check_after(context, system, json, home)
         return
     with opened(home) as workspace:
         found = workspace.changes.every(system)
@@ -60,7 +61,7 @@ def record(
 @app.command()
 @complaining
 def withdraw(
-    number: Annotated[int, typer.Argument(help="The change's number.")],
+    number: Annotated[int, typer.Argument(help="The change's number.", min=1, max=2**53)],
     reason: Annotated[str, _what("Why.")],
     home: Home = None,
     by: By = None,

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shelflife.cli.frame import as_json, complaining, panel
+from shelflife.cli.frame import as_json, check_after, complaining, panel
 from shelflife.cli.workspace import By, Home, moment, opened, somebody
-from shelflife.errors import BadInput
 
 if TYPE_CHECKING:
     from shelflife.watch.findings import Finding
@@ -56,8 +55,7 @@ def living(
     Exit status: 0 nothing, 1 something.
     """
     if context.invoked_subcommand is not None:
-        if system is not None or ended or json or home is not None:
-            raise BadInput(f"Options come after the word: `shelflife findings {context.invoked_subcommand} …`.")
+        check_after(context, system, ended, json, home)
         return
     from shelflife.views.status import statuses
 

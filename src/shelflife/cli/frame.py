@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 STOPPED = 130
 
 
+def check_after(context: typer.Context, *given: Any) -> None:
+    """Refuse options before the word of a group: they would be of the list that the group alone prints."""
+    if any(one not in (None, False) for one in given):
+        raise BadInput(f"Options come after the word: `{context.command_path} {context.invoked_subcommand} …`.")
+
+
 def panel(name: str) -> Callable[..., Any]:
     """Options shown together in the help."""
 

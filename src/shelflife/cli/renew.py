@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shelflife.cli.frame import complaining, panel
+from shelflife.cli.frame import check_after, complaining, panel
 from shelflife.cli.workspace import By, Home, opened, somebody
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ app = typer.Typer(help="Renewals: what they do, and what is to be decided.")
 _how, _which, _deciding, _results = panel("How"), panel("Which"), panel("Deciding"), panel("Results")
 
 System = Annotated[str, typer.Argument(help="The system.")]
-Number = Annotated[int, typer.Argument(help="The renewal's number.")]
+Number = Annotated[int, typer.Argument(help="The renewal's number.", min=1, max=2**53)]
 As = Annotated[str, _deciding("Who decides: the short name of one of the plan's people.", "--as")]
 Json = Annotated[bool, _results("Print JSON instead of words.", "--json")]
 
@@ -61,6 +61,7 @@ def every(
     Exit status: 0 nothing waits for a decision, 1 something does.
     """
     if context.invoked_subcommand is not None:
+        check_after(context, system, json, home)
         return
     with opened(home) as workspace:
         found = workspace.renewing.renewals(system)

@@ -83,8 +83,11 @@ def moment(written: str | None, option: str) -> datetime | None:
     """A date or a moment as people write it, in UTC where no zone is said."""
     if written is None:
         return None
+    wanted = f"{option} asks for a date or a moment, as 2026-05-01; found {written!r}."
+    if written[10:11] in {"+", "-"}:  # a zone behind a date would be read as a time
+        raise BadInput(wanted)
     try:
         found = datetime.fromisoformat(written)
-    except ValueError as error:
-        raise BadInput(f"{option} asks for a date or a moment, as 2026-05-01; found {written!r}.") from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadInput(wanted) from error

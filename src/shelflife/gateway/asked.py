@@ -74,7 +74,7 @@ def _check_ids(ids: Any, rows: int) -> None:
     if not isinstance(ids, list) or len(ids) != rows:
         raise BadInput(f"`ids` is to be a list of one text a row, {rows} in all.")
     for one in ids:
-        _check_name("id", one)
+        _check_name("ids", one)
     if len(set(ids)) < rows:
         raise BadInput("`ids` holds one of them twice; each row has its own.")
 
@@ -124,7 +124,8 @@ def _wrong(rows: Sequence[Any], kinds: Mapping[str, str]) -> BadInput:
             return BadInput(f"Row {place} is to be an object of inputs and their values; found {_shown(row)}.")
         for name in row:
             if name not in kinds:
-                return BadInput(f"There is no input {name[:100]!r}. {nearest(name, kinds)}")
+                where = f" (row {place})" if len(rows) > 1 else ""
+                return BadInput(f"There is no input {name[:100]!r}{where}. {nearest(name, kinds)}")
         for name in kinds:
             if name not in row:
                 return BadInput(f"Input {name!r} is missing in row {place}; null says that it is not known.")

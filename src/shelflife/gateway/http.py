@@ -68,16 +68,20 @@ def _inflated(packed: bytes, how: bytes | None) -> bytes:
     windows = {b"gzip": 31, b"deflate": 15}
     if how not in windows:
         raise Refused(415, "media_type", "A body is packed with gzip or deflate, or not at all.")
-    unpacking = zlib.decompressobj(windows[how])
-    try:
-        found = unpacking.decompress(packed, MOST_BYTES + 1)
-    except zlib.error as error:
-        raise BadInput(f"The body cannot be unpacked: {error}.") from error
-    if len(found) > MOST_BYTES:
-        raise _too_large()
-    if not unpacking.eof:
-        raise BadInput("The body cannot be unpacked: it ends too early.")
-    return found
+    found, left = b"", packed
+    while True:
+        unpacking = zlib.decompressobj(windows[how])
+        try:
+            found += unpacking.decompress(left, MOST_BYTES + 1 - len(found))
+        except zlib.error as error:
+            raise BadInput(f"The body cannot be unpacked: {error}.") from error
+        if len(found) > MOST_BYTES:
+            raise _too_large()
+        if not unpacking.eof:
+            raise BadInput("The body cannot be unpacked: it ends too early.")
+        left = unpacking.unused_data  # of gzip another member may follow
+        if not left:
+            return found
 
 
 async def answer(send: Any, status: int, said: bytes, *headers: tuple[bytes, bytes], kind: bytes = JSON) -> None:

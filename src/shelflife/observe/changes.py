@@ -5,6 +5,7 @@ A change is never edited: one that does not come, or comes otherwise, is withdra
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -54,6 +55,9 @@ def record(
         Where it is not said what changes, or its time is beyond reason.
     """
     said = what.strip()
+    for words in (said, because):
+        if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in words):
+            raise BadInput("What changes and why are each said in one line, without control characters.")
     if not said or len(said) > _LONGEST:
         raise BadInput(f"Say what changes, in 1 to {_LONGEST:,} characters; found {len(said):,}.")
     if not _FIRST <= effective < _LAST:
