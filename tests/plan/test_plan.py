@@ -440,6 +440,17 @@ def test_differences_are_told_by_what_they_do(whole: str) -> None:
     assert {(c.place, opposite[c.effect]) for c in there} == {(c.place, c.effect) for c in back}
 
 
+def test_a_word_that_stays_in_a_list_is_no_difference_whatever_else_comes_into_it() -> None:
+    raw = json.loads(plans.text())
+    raw["renew"] = {"when": ["drift"], "gates": ["beats_baseline"]}
+    old = plan.parse(json.dumps(raw)).plan
+    raw["renew"] = {"when": [{"age": "26w"}, "drift"], "gates": [{"size_mb": 5}, "beats_baseline"]}
+    new = plan.parse(json.dumps(raw)).plan
+    assert {(one.place, one.effect) for one in plan.differences(old, new)} == {
+        ("renew.when[age].age", "added"), ("renew.gates[size_mb].size_mb", "added"),
+    }  # fmt: skip
+
+
 def test_the_schema_is_one_and_takes_what_is_valid(whole: str) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     from ruamel.yaml import YAML

@@ -212,6 +212,9 @@ def test_a_first_version_that_cannot_answer_still_answers_and_is_not_said_to_hav
     assert here.newest.says.startswith(says)
     assert champion(here) == 1
     assert events(here, "version.rolled_back") == []
+    last = here.system.renewing.briefs(here.newest.number)[-1]
+    assert (last.to, last.occasion) == ("agents", "promoted")
+    assert last.why.startswith(says)
 
 
 def test_by_hand_an_earlier_version_answers_at_once_and_stays(desk: Callable[..., Desk]) -> None:

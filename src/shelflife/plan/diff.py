@@ -25,8 +25,10 @@ _LESS = {
 _MORE = {"at_least", "share", "rows", "time"}
 # `within` is a promise in these places; elsewhere it is how long somebody may take, and less is stricter as well.
 _WATCHED = ("watch", "feeds", "knowledge", "objective.kpis")
-# Lists whose items have a name of their own, and what it is.
-_KEYS = {"objective.kpis": ("name",), "renew.gates": ("metric", "segment"), "brief": ("to",)}
+# Lists whose items have a name of their own, and what it is; words are their own.
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "objective.kpis": ("name",), "renew.when": (), "renew.gates": ("metric", "segment"), "brief": ("to",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _leaves(inner, f"{place}.{name}")
-    elif isinstance(value, tuple) and any(isinstance(item, BaseModel) for item in value):
+    elif isinstance(value, tuple) and (place in _KEYS or any(isinstance(item, BaseModel) for item in value)):
         for position, item in enumerate(value):
             yield from _leaves(item, f"{place}[{_key(place, item, position)}]")
     elif value != ():
@@ -112,7 +114,7 @@ def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
 def _key(place: str, item: Any, position: int) -> str:
     if isinstance(item, str):
         return item
-    names = [str(getattr(item, key)) for key in _KEYS.get(place, ()) if getattr(item, key, None) is not None]
+    names = [_said(getattr(item, key)) for key in _KEYS.get(place, ()) if getattr(item, key, None) is not None]
     return " ".join(names) or next(iter(type(item).model_fields), str(position + 1))
 
 

@@ -154,7 +154,14 @@ def _refused(going: Going, version: int) -> str | None:
 def _gone_back(going: Going, version: int, champion: int | None, why: str, evidence: dict[str, Any]) -> Outcome:
     if champion is None:
         says = f"Version {version} still answers, as nothing served before that one could go back to: {why}"
-        return Outcome(says, evidence, ends="failed")
+
+        def tell(connection: Any) -> None:
+            run.tell(
+                going.rooms, connection, going.written.plan, going.renewal, "promoted", because=[says], now=going.now,
+                by=BY,
+            )  # fmt: skip
+
+        return Outcome(says, evidence, ends="failed", write=tell)
 
     def write(connection: Any) -> None:
         rollout.back(connection, going.renewal.system, champion, because=why, now=going.now, by=BY)
