@@ -69,7 +69,7 @@ PLAN: dict[str, Any] = {
         "performance": {"metric": "accuracy", "at_least": 0.7},
     },
     "renew": {
-        "when": ["performance"], "challenger": {"every": "1w", "better_by": 0.02},
+        "when": ["performance"], "challenger": {"every": "2d", "better_by": 0.07},
         "data": {"windows": ["4w", "13w", "26w", "all"], "validate": "1w"},
         "gates": [{"metric": "accuracy", "at_least": 0.5}, {"metric": "accuracy", "not_worse_by": 0.0},
                   "beats_baseline", "data_checks"],
