@@ -217,6 +217,22 @@ def test_a_first_version_that_cannot_answer_still_answers_and_is_not_said_to_hav
     assert last.why.startswith(says)
 
 
+@ON_ONE
+def test_a_first_version_that_answers_stays_when_its_renewal_is_cancelled_and_nobody_is_told_otherwise(
+    desk: Callable[..., Desk],
+) -> None:
+    here = desk()
+    here.live(12, tend=False)
+    here.system.renewing.start(DESK, because="the first version", by="analyst")
+    here.tend()
+    here.system.renewing.decide(here.newest.number, approve=True, person="lead", reason="")
+    here.tend()
+    here.system.renewing.cancel(here.newest.number, reason="enough was seen", by="lead")
+    assert champion(here) == 1
+    last = here.system.renewing.briefs(here.newest.number)[-1]
+    assert (last.occasion, last.why) == ("promoted", "Enough was seen.")
+
+
 def test_by_hand_an_earlier_version_answers_at_once_and_stays(desk: Callable[..., Desk]) -> None:
     here = desk(turns=17, challenger={"every": "4d", "better_by": 0.02})
     here.first()

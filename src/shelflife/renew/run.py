@@ -296,7 +296,10 @@ def undo(
         rollout.back(connection, renewal.system, to, because=because, now=now, by=by)
         tell(rooms, connection, plan, renewal, "rolled_back", because=[because], now=now, by=by)
     elif renewal.challenger is not None:
-        tell(rooms, connection, plan, renewal, "rejected", because=[because], now=now, by=by)
+        # A first version that answers already has nothing to which one could go back.
+        stays = routed is not None and routed.champion == renewal.challenger
+        occasion = "promoted" if stays else "rejected"
+        tell(rooms, connection, plan, renewal, occasion, because=[because], now=now, by=by)
     registry.close(connection, renewal.system, "challenger", because=because, now=now, by=by)
 
 

@@ -125,6 +125,8 @@ class Renewer:
             assert routed is not None  # nothing goes back where nothing answers
             gone = routed.canary if back == routed.champion else routed.champion
             of = None if under_way is None or under_way.challenger != gone else under_way.number
+            if under_way is not None and of is None and under_way.challenger is not None:
+                run.tell(self._rooms, connection, plan, under_way, "rejected", because=[reason], now=now, by=by)
             self._rooms.brief(
                 connection, plan, occasion="rolled_back", renewal=of, version=gone, other=back, because=[reason],
                 now=now, by=by,
