@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
@@ -41,6 +42,9 @@ class Engine:
                 yield from map(function, work)
                 return
             stack.enter_context(joblib.parallel_config(backend))
+            # Said in the thread that hands out the work where a worker makes room for a fresh one, of which the work
+            # needs to know nothing. Were warnings errors there, it would end, and this wait for ever.
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
             options: dict[str, Any] = {"n_jobs": self.jobs, "batch_size": 1, "return_as": "generator_unordered"}
             if self.name in {"ray", "spark"}:
                 options["return_as"] = "list"  # these backends hand nothing back before the end
