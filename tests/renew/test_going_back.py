@@ -87,6 +87,23 @@ def test_going_back_to_what_answers_already_ends_no_renewal(system: System) -> N
     assert routed(system).champion == 2
 
 
+def test_who_is_asked_about_a_challenger_hears_that_it_is_over_when_somebody_goes_back(
+    system: System, register: Callable[..., Version]
+) -> None:  # fmt: skip
+    register(3)
+    made = started(system, 3)
+    assert system.renewing.roll_back(DESK, reason="worse since Monday", by="lead") == 1
+    assert system.renewing.renewal(made.number)[0].state == "rolled_back"
+    briefs = [one.body for one in system.ledger.entries(system=DESK, kind="brief.written")]
+    told = {(one["to"], one["occasion"], one["renewal"]): one["what"] for one in briefs}
+    of = {occasion: {to for to, one, _ in told if one == occasion} for _, occasion, _ in told}
+    assert of["rejected"] == {"lead", "analyst"}
+    assert of["rolled_back"] == {"lead", "agents", "analyst"}
+    assert "Version 3 " in told["lead", "rejected", made.number]
+    assert "Version 2 " in told["lead", "rolled_back", None]  # which was of another renewal
+    assert {one["why"] for one in briefs if one["occasion"] != "renewal_started"} == {"Worse since Monday."}
+
+
 @pytest.mark.parametrize("step", ["canary 30 %", "bake"])
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
 def test_the_champion_before_it_answers_again(
