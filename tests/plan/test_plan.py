@@ -345,7 +345,6 @@ def test_content_and_not_layout_is_what_a_plan_says(whole: str) -> None:
         ("by: lead}\nkeep", "by: lead, last: 2025-01-01}\nkeep", "PL301"),
         ("review: {every: 90d, by: lead}\n", "", "PL302"),
         ("  train: parcels.training:train\n", "", "PL401"),
-        ("{age: 26w}", "{age: best_before}", "PL404"),
         ("  gates:\n", "  x_gates:\n", "PL402"),
         ("bucket: 1d", "bucket: 2d", "PL204"),
         ("keep: 400d", "keep: 1h", "PL205"),

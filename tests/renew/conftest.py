@@ -129,11 +129,11 @@ def desk(settings: Settings, clock: ManualClock) -> Iterator[Callable[..., livin
     """A desk by a plan; closed at the end."""
     opened: list[System] = []
 
-    def make(turns: int = 10**9, **given: Any) -> living.Desk:
+    def make(turns: int = 10**9, moves: float = 0.0, **given: Any) -> living.Desk:
         system = System(settings, clock)
         opened.append(system)
         system.apply(living.written(**given), by="lead", because="first")
-        return living.Desk(system, clock, turns=turns)
+        return living.Desk(system, clock, turns=turns, moves=moves)
 
     yield make
     for system in opened:

@@ -62,11 +62,15 @@ class Desk:
     ----------
     turns
         The day from which on ages mean something else.
+    moves
+        By how much they do so more each day.
     """
 
-    def __init__(self, system: System, clock: ManualClock, *, turns: int = 10**9) -> None:
+    def __init__(
+        self, system: System, clock: ManualClock, *, turns: int = 10**9, moves: float = 0.0
+    ) -> None:  # fmt: skip
         self.system, self.clock, self.turns = system, clock, turns
-        self.day = 0
+        self.day, self.moves = 0, moves
         self.noise = 0.2  # of what decides beside the age
         self.billing: float | None = None  # the share of this outcome, where it is another one than it would be
         self.wrong: list[float] = []
@@ -78,7 +82,7 @@ class Desk:
         draw = np.random.default_rng(self.day)
         many = ROWS if self.billing is None else 20 * ROWS
         age = draw.normal(size=many)
-        limit = 0.0 if self.day < self.turns else 1.0
+        limit = (0.0 if self.day < self.turns else 1.0) + self.moves * self.day
         outcome = np.where(age + draw.normal(scale=self.noise, size=many) > limit, "billing", "card")
         if self.billing is not None:  # rows of each are what they were
             of = np.where(draw.random(ROWS) < self.billing, "billing", "card")

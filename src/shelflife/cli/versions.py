@@ -147,6 +147,7 @@ def _show(one: Version, aliases: list[str]) -> None:
     typer.echo(f"{one.number:>5}  made {one.at:%Y-%m-%d %H:%M}Z by {one.by}: {one.because}{now}")
     metrics = (one.record.get("metrics") or {}).get("overall") or {}
     figures = "".join(f", {name} {value:.4g}" for name, value in metrics.items())
+    figures += f", best before {one.best_before:%Y-%m-%d}" if one.best_before is not None else ""
     rows = f", snapshot {one.snapshot}" if one.snapshot is not None else ""
     typer.echo(f"       {one.model}/{one.registered}, {one.digest[:12]}, plan {one.plan}{rows}{figures}")
 

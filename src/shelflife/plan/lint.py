@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 from shelflife.plan.reader import Written
 from shelflife.plan.references import approvers, owners
-from shelflife.plan.spec import SCORED, Age, FairnessGate, MetricGate, Outcomes, Plan, Pull, Renew, Schedule
+from shelflife.plan.spec import SCORED, FairnessGate, MetricGate, Outcomes, Plan, Pull, Renew, Schedule
 from shelflife.plan.words import Place, Window, dotted, written
 
 CODES = {
@@ -34,7 +34,6 @@ CODES = {
     "PL401": "cannot be renewed",
     "PL402": "not gated",
     "PL403": "judged longer than learnt",
-    "PL404": "a reason that never comes",
     "PL501": "a secret stands in it",
 }
 
@@ -227,14 +226,6 @@ def _renewable(plan: Plan) -> Iterator[Found]:
                 ("renew",),
                 "Gates on a metric need outcomes, without which they answer unknown, and unknown never passes: name"
                 " `model.outcome`.",
-            )
-    for position, item in enumerate(renew.when):
-        if isinstance(item, Age) and item.age == "best_before":
-            yield (
-                "PL404",
-                ("renew", "when", position),
-                "Nothing measures yet until when a version is good, so that `best_before` never comes: say an age,"
-                " `{age: 26w}`; `shelflife lifespan` measures how long models last.",
             )
     if "change" in renew.when and "performance" not in renew.when:
         yield "PL202", ("renew", "when"), "A broken promise of performance starts no renewal: add `performance`."

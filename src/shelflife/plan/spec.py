@@ -520,6 +520,11 @@ class Renew(Section):
     approve: Approve | None = Field(None, description="Who decides.")
     rollout: Rollout | None = Field(None, description="In which steps it reaches everyone.")
 
+    @property
+    def by_best_before(self) -> bool:
+        """Whether a champion that is past its best-before date is a reason."""
+        return any(isinstance(one, Age) and one.age == "best_before" for one in self.when)
+
 
 class Acknowledge(Section):
     """Who of those told has to say that they know."""

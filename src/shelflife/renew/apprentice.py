@@ -72,6 +72,9 @@ def _carry_out(here: Path, order: Mapping[str, Any]) -> None:
     _limit_memory(order["memory"])
     x = models.of_table(rows, order["kinds"])
     y = outcomes(rows["outcome"], order["task"])
+    if order["lasts"]:
+        _write(here / RECORD, _lasts(x.assign(time=rows["time"].to_pandas(), outcome=y), order))
+        return
     texts_only = set(order["kinds"].values()) == {"text"}
     began = time.monotonic()
     trainer = trainers.resolve(order["train"], order["task"], texts_only=texts_only)
@@ -88,6 +91,17 @@ def _carry_out(here: Path, order: Mapping[str, Any]) -> None:
     if order["ask"]:
         _ask(here, order, _table(here / ASKED))
     _write(here / RECORD, record)
+
+
+def _lasts(rows: Any, order: Mapping[str, Any]) -> dict[str, Any]:
+    """How long models of the order's trainer last, measured of rows with their ``time`` and ``outcome``."""
+    from shelflife.lifespan import lifespan
+
+    found = lifespan(
+        rows, time="time", target="outcome", task=order["task"], features=list(order["kinds"]), model=order["train"],
+        seed=order["seed"], jobs=1, **order["lasts"],
+    )  # fmt: skip
+    return {"says": found.says, "days": found.lifespan.quartile_days}
 
 
 def _table(path: Path) -> pa.Table:

@@ -19,7 +19,7 @@ from shelflife.durations import parse
 from shelflife.models import Answers
 from shelflife.plan import Plan
 from shelflife.plan.spec import LOSSES
-from shelflife.renew import registry, training
+from shelflife.renew import lasting, registry, training
 from shelflife.renew.causes import Prior, prior_shift
 from shelflife.renew.gates import FEWEST, Held
 from shelflife.renew.measures import figure, of_table
@@ -83,10 +83,9 @@ def train(going: Going) -> Outcome:
     return Outcome(f"trained on {len(rows):,} rows{took}", evidence)
 
 
-def job(going: Going, rows: pa.Table, place: str) -> training.Job:
+def job(going: Going, rows: pa.Table, place: str, **given: Any) -> training.Job:
     """A training of this renewal, within the limits of the plan, in a folder that no other one writes to."""
     limits = going.renew.limits
-    given: dict[str, Any] = {}
     if limits is not None and limits.time is not None:
         given["seconds"] = limits.time.total_seconds()
     if limits is not None and limits.memory_mb is not None:
@@ -131,8 +130,9 @@ def choose(going: Going) -> Outcome:
             return Outcome(f"{says}: {why}{_cause(shift)}", evidence, ends="kept")
     else:
         says = f"{metric} {found[best]:.4g} with {best}; nothing serves yet"
-    version = _registered(going, by_window[best], evidence)
-    evidence |= {"version": version.number, "digest": version.digest}
+    until = _good_until(going, metric, best)
+    version = _registered(going, by_window[best], evidence, until)
+    evidence |= {"version": version.number, "digest": version.digest, **until}
 
     def write(connection: Any) -> None:
         registry.point(
@@ -140,7 +140,8 @@ def choose(going: Going) -> Outcome:
             now=going.now,
         )  # fmt: skip
 
-    says = f"{says}; registered as version {version.number}{_cause(shift)}"
+    good = f", best before {until['best_before'][:10]}" if "best_before" in until else ""
+    says = f"{says}; registered as version {version.number}{good}{_cause(shift)}"
     return Outcome(says, evidence, write=write, challenger=version.number)
 
 
@@ -196,7 +197,20 @@ def _worth(going: Going, gain: float) -> str | None:
     )
 
 
-def _registered(going: Going, made: dict[str, Any], chosen: dict[str, Any]) -> registry.Version:
+def _good_until(going: Going, metric: str, window: str) -> dict[str, Any]:
+    """What is measured of how long the challenger will last, where the plan renews by that."""
+    plan = going.written.plan
+    if not going.renew.by_best_before:
+        return {}
+    assert plan.model.outcome is not None
+    rows = pa.concat_tables(going.parts)
+    made = job(going, rows, "lasts", lasts=lasting.options(plan, metric, window))
+    return lasting.measured(made, datetime.fromisoformat(going.before["snapshot"]["cut"]) + plan.model.outcome.within)
+
+
+def _registered(
+    going: Going, made: dict[str, Any], chosen: dict[str, Any], until: dict[str, Any]
+) -> registry.Version:  # fmt: skip
     plan, rooms = going.written.plan, going.rooms
     _, apart = going.parts
     measured = of_table(
@@ -204,7 +218,7 @@ def _registered(going: Going, made: dict[str, Any], chosen: dict[str, Any]) -> r
     )  # fmt: skip
     record = {
         **made["record"], "window": made["window"], "cut": going.before["snapshot"]["cut"],
-        "metrics": measured.to_dict(), "renewal": going.renewal.number,
+        "metrics": measured.to_dict(), "renewal": going.renewal.number, **until,
     }  # fmt: skip
     because = "; ".join(one.says for one in going.renewal.reasons)
     return registry.register(

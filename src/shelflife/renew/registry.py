@@ -60,6 +60,17 @@ class Version:
     by: str
     because: str
 
+    @property
+    def best_before(self) -> datetime | None:
+        """Until when it is expected to be good; None where that was not measured, or models like it last longer."""
+        until = self.record.get("best_before")
+        return None if until is None else datetime.fromisoformat(until)
+
+    @property
+    def lasts(self) -> str:
+        """What was measured of how long models like it last, in words; empty where nothing was."""
+        return str(self.record.get("lasts", ""))
+
 
 @dataclass(frozen=True)
 class Pointer:

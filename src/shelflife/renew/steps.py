@@ -86,6 +86,7 @@ def _chosen(renew: Renew, windows: int) -> str:
     return (
         f"register {which} on the rows kept apart as challenger, if it is {than} the champion; else that stays. Say"
         " what another threshold would do where nothing but the shares of outcomes changed"
+        + ("; and measure how long models like it last" if renew.by_best_before else "")
     )
 
 

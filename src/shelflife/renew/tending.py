@@ -161,7 +161,7 @@ def known_of(connection: Connection, tables: Tables, plan: Plan) -> Known:
         findings=living,
         champion=None if pointed is None else pointed.since,
         learnt=None if pointed is None else _learnt(connection, plan.system, pointed.version, own),
-        best_before=None if pointed is None else _best_before(connection, plan.system, pointed.version),
+        best_before=None if pointed is None else registry.one(connection, plan.system, pointed.version).best_before,
         renewed=own[0].started if own else None,
         asked=heard[0].started if heard else None,
         answered=frozenset(reason.finding for one in own for reason in one.reasons if reason.finding is not None),
@@ -180,11 +180,6 @@ def _learnt(connection: Connection, system: str, version: int, own: Sequence[Ren
     """Until when rows can be from which a version has learnt: what began later it knows nothing of."""
     made = next((one.started for one in own if one.challenger == version), None)
     return registry.one(connection, system, version).at if made is None else made
-
-
-def _best_before(connection: Connection, system: str, version: int) -> datetime | None:
-    said = registry.one(connection, system, version).record.get("best_before")
-    return None if said is None else datetime.fromisoformat(said)
 
 
 def _outcomes(tables: Tables, plan: Plan, since: datetime | None) -> int:

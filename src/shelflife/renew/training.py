@@ -66,6 +66,8 @@ class Job:
         Where that one finds what it has not installed.
     ask
         What the new model is compared with.
+    lasts
+        Options of `shelflife.lifespan`, where no model is to be kept but measured is how long such models last.
     """
 
     plan: Plan
@@ -78,6 +80,7 @@ class Job:
     python: Path | None = None
     path: Path | None = None
     ask: Ask | None = None
+    lasts: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,18 +111,40 @@ def train(job: Job) -> Trained:
         Where the trainer raises, ends its process, takes too long or too much, or returns what cannot be kept; the
         message ends with the last lines of the log.
     """
-    _prepare(job)
     code = ingredients.code(job.at)  # before the trainer can write there
+    record = _done(job)
+    environment = record.pop("environment", None) or ingredients.environment()
+    record |= {"environment": environment, "code": code, "machine": ingredients.machine()}
+    return Trained(job.folder / apprentice.MODEL, record, job.folder / LOG)
+
+
+def lasting(job: Job) -> dict[str, Any]:
+    """Measure how long models like that of a job last, which `lasts` says how; within the same limits.
+
+    Returns
+    -------
+    dict
+        ``says``, the answer in words, and ``days``, the lower quartile of survival; None where too few expire.
+
+    Raises
+    ------
+    TrainerFailed
+        As `train`; also where the rows are too few or reach back too little.
+    """
+    return _done(job)
+
+
+def _done(job: Job) -> dict[str, Any]:
+    """What is written down of a job that a process of its own carries out."""
+    _prepare(job)
     log = _Log(job.folder / LOG)
     run = _forked if job.python is None else _started
     ended = run(job, log)
     log.close()
     record = _read(job.folder / apprentice.RECORD)
-    if ended != 0 or record is None or not (job.folder / apprentice.MODEL).is_dir():
+    if ended != 0 or record is None:
         raise TrainerFailed(_said(job, ended, _read(job.folder / apprentice.FAILED), log.last()))
-    environment = record.pop("environment", None) or ingredients.environment()
-    record |= {"environment": environment, "code": code, "machine": ingredients.machine()}
-    return Trained(job.folder / apprentice.MODEL, record, job.folder / LOG)
+    return record
 
 
 def _prepare(job: Job) -> None:
@@ -144,6 +169,7 @@ def _prepare(job: Job) -> None:
         "pickle": model.name in model.pickle, "seed": job.seed, "at": str(job.at.absolute()),
         "memory": job.memory_mb, "elsewhere": job.python is not None,
         "ask": str(job.ask.artifact) if job.ask else None, "plan": job.ask.plan if job.ask else None,
+        "lasts": job.lasts,
     }  # fmt: skip
     (here / apprentice.ORDER).write_text(json.dumps(order), encoding="utf-8")
 

@@ -36,6 +36,8 @@ class Serving:
         By which requests are answered; None where no gateway was told yet.
     earlier
         The champion before it, to which one can go back.
+    best_before
+        Until when the champion is good, where that was measured.
     """
 
     champion: int | None
@@ -44,6 +46,7 @@ class Serving:
     because: str
     routes: Routes | None
     earlier: int | None
+    best_before: datetime | None = None
 
     @property
     def says(self) -> str:
@@ -64,7 +67,6 @@ class Card:
 
     version: Version
     aliases: tuple[str, ...]
-    best_before: datetime | None
     metrics: tuple[tuple[str, float], ...]
     ingredients: tuple[str, ...]
     earlier: int | None
@@ -124,7 +126,8 @@ def serving(system: System, name: str, pointers: Iterable[Pointer] | None = None
     back = None
     if routed is not None:
         back = routed.champion if routed.canary is not None else earlier(was, routed.champion)
-    return Serving(now.version, now.since, now.by, now.because, routed, back)
+    until = system.versions.one(name, now.version).best_before
+    return Serving(now.version, now.since, now.by, now.because, routed, back, until)
 
 
 def versions(system: System, name: str, *, before: int | None = None) -> VersionsView:
@@ -170,11 +173,10 @@ def compare(system: System, name: str, first: int, second: int) -> ComparedView:
 
 def _card(version: Version, pointers: list[Pointer]) -> Card:
     record = version.record
-    until = record.get("best_before")
     overall = (record.get("metrics") or {}).get("overall") or {}
     return Card(
         version, tuple(one.alias for one in pointers if one.version == version.number and one.until is None),
-        datetime.fromisoformat(until) if until else None, tuple(overall.items()), tuple(_ingredients(version, record)),
+        tuple(overall.items()), tuple(_ingredients(version, record)),
         version.number - 1 if version.number > 1 else None,
     )  # fmt: skip
 
