@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -86,6 +87,24 @@ class Breaking(Constant):
         if os.path.exists(self.gate) or (rows["age"] > 100).any():  # noqa: PTH110
             raise RuntimeError(f"cannot do {rows.to_dict('records')}")
         return super().predict_proba(rows)
+
+
+class Deadly(Constant):
+    """A model whose process ends where it is asked about whoever is older than 100, or on loading where it says so."""
+
+    def __init__(self, says: str, *, loading: bool = False) -> None:
+        super().__init__(says)
+        self.loading = loading
+
+    def predict_proba(self, rows: pd.DataFrame) -> Any:
+        if (rows["age"] > 100).any():
+            signal.raise_signal(signal.SIGSEGV)
+        return super().predict_proba(rows)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.loading:
+            os._exit(7)
 
 
 class SlowRaising(Slow):

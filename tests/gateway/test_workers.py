@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,8 +16,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.gateway.conftest import NAME, Desk, answering, ready, wait
+from tests.gateway.conftest import NAME, Deadly, Desk, answering, ready, wait
 
 from shelflife.errors import BadInput
 from shelflife.gateway.access import Guard
@@ -85,6 +87,61 @@ def test_a_worker_that_dies_is_replaced_and_a_stop_finishes_requests(desk: Desk)
     kept = desk.system.tables.open(NAME, "predictions").to_pyarrow_table(columns=["id"])["id"].to_pylist()
     assert {name for name, _ in told} <= set(kept)
     assert list(desk.system.settings.served_folder.glob("*/*.log")) == []
+
+
+@pytest.mark.parametrize("route", ["canary", "shadow"])
+def test_a_model_that_ends_its_process_is_unready_and_counts_as_crashed(desk: Desk, route: str) -> None:
+    desk.version(2, Deadly("x"))
+    desk.route(1, **({"canary": 2, "share": 1.0} if route == "canary" else {"shadow": 2}))
+    with up(desk) as (process, url):
+        (first,) = children(process.pid)
+
+        def ask(age: float = 20) -> dict[str, Any]:
+            with contextlib.suppress(httpx.TransportError):  # the worker may be gone before it was answered
+                return httpx.post(f"{url}/predict/{NAME}", json={**ROW, "age": age}, timeout=30).json()
+            return {}
+
+        assert ask()["version"] == (2 if route == "canary" else 1)
+        ask(120)
+        wait(lambda: first not in children(process.pid))
+        ready(url)
+        (second,) = wait(lambda: children(process.pid))
+        assert httpx.get(f"{url}/v2/models/{NAME}/versions/2/ready").status_code == 503
+        assert [ask(age).get("version") for age in (20, 120, 20)] == [1, 1, 1]  # nobody asks it any more
+        assert children(process.pid) == [second]
+        process.terminate()
+        process.wait(60)
+    failed = desk.kept("shadows").dropna(subset="error").to_dict("records")
+    assert [(one["version"], one["route"], one["error"]) for one in failed] == [
+        ("2", route, "its process ended by SIGSEGV while it answered")
+    ]  # fmt: skip
+
+
+def test_a_champion_that_ends_its_process_answers_others_again(desk: Desk) -> None:
+    desk.version(2, Deadly("x"))
+    desk.route(2)
+    with up(desk) as (process, url):
+        (first,) = children(process.pid)
+        with contextlib.suppress(httpx.TransportError):
+            httpx.post(f"{url}/predict/{NAME}", json={**ROW, "age": 120}, timeout=30)
+        wait(lambda: first not in children(process.pid))
+        ready(url)
+        assert httpx.get(f"{url}/v2/models/{NAME}/ready").status_code == 503
+        assert httpx.post(f"{url}/predict/{NAME}", json=ROW, timeout=30).json()["version"] == 2
+        assert httpx.get(f"{url}/v2/models/{NAME}/ready").status_code == 200
+
+
+def test_a_model_that_ends_its_process_as_it_is_loaded_is_refused(desk: Desk) -> None:
+    with up(desk) as (process, url):
+        (first,) = children(process.pid)
+        desk.version(2, Deadly("x", loading=True))
+        desk.route(1, canary=2, share=1.0)
+        wait(lambda: first not in children(process.pid))
+        ready(url)
+        (told,) = wait(lambda: desk.system.ledger.entries(kind="version.refused"))
+        assert told.body["says"] == "Its process ended with status 7 while it was loaded."
+        said = httpx.post(f"{url}/predict/{NAME}", json=ROW, timeout=30).json()
+        assert (said["version"], said["route"]) == (1, "fallback")
 
 
 def test_whoever_is_left_alone_ends(desk: Desk) -> None:

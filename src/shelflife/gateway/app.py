@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,6 +22,7 @@ from shelflife.gateway import asked as asking
 from shelflife.gateway import bulk, http, tensors
 from shelflife.gateway.access import Guard
 from shelflife.gateway.asked import Asked, Columns
+from shelflife.gateway.dying import Dead
 from shelflife.gateway.following import FALLBACK, Following, Serving
 from shelflife.gateway.http import Refused
 from shelflife.gateway.journal import Journal
@@ -50,14 +52,17 @@ class Gateway:
         How many rows may wait for a model before requests are told to come again.
     most_bytes
         How much of the log may wait likewise.
+    marks, died
+        Where it is marked which model is at work, and by which one the worker before this one died.
     """
 
     def __init__(
         self, settings: Settings, *, guarded: bool = False, most_waiting: int = MOST_WAITING,
-        most_bytes: int | None = None, clock: Clock | None = None,
+        most_bytes: int | None = None, clock: Clock | None = None, marks: Path | None = None, died: Dead | None = None,
     ) -> None:  # fmt: skip
         self._settings, self._clock = settings, clock or SystemClock()
         self._guarded, self._most = guarded, most_waiting
+        self._marks, self._died = marks, died
         self._options = {} if most_bytes is None else {"most_bytes": most_bytes}
         self._metrics = Metrics()
         self._guard: Guard | None = None
@@ -76,7 +81,7 @@ class Gateway:
         self._following = Following(
             self._settings.database_url, self._settings.artifacts_folder, self._settings.served_folder / LAST,
             self._journal, self._clock, self._metrics, delivered=self._delivered, handed=self._handed,
-            guarded=self._guarded,
+            guarded=self._guarded, marks=self._marks, died=self._died,
         )  # fmt: skip
         if self._guarded:
             self._guard = Guard(self._following, self._clock)
@@ -122,7 +127,7 @@ class Gateway:
     def _shadow(self, serving: Serving, asked: Asked, kinds: Mapping[str, str], columns: Any) -> None:
         """Ask the shadow as well, if it is not too far behind; nobody waits for it, and nothing of it is told."""
         shadow, rows = serving.shadow, len(asked.ids)
-        if shadow is None:
+        if shadow is None or shadow.broken is not None:
             return
         if shadow.waiting and shadow.waiting + rows > _SHADOWS:
             self._metrics.shadow(shadow.system, shadow.version, "dropped", rows)

@@ -21,6 +21,7 @@ from shelflife.clock import Clock
 from shelflife.errors import BadInput, ShelflifeError
 from shelflife.events import VersionRefused
 from shelflife.gateway import last
+from shelflife.gateway.dying import LOADING, Dead, Mark
 from shelflife.gateway.journal import Journal
 from shelflife.gateway.last import Last, Version
 from shelflife.gateway.metrics import Metrics
@@ -96,11 +97,14 @@ class Following:
         Calls a function where requests come in, after all that came before it; models are stopped there.
     guarded
         Whether tokens are asked for, and so are to outlast the database too.
+    marks, died
+        Where it is marked which model is at work, and by which one the worker before this one died.
     """
 
     def __init__(
         self, url: str | Path, cache: Path, kept: Path, journal: Journal, clock: Clock, metrics: Metrics, *,
         delivered: Callable[[list[Waiting]], None], handed: Callable[[Callable[[], None]], None], guarded: bool,
+        marks: Path | None = None, died: Dead | None = None,
     ) -> None:  # fmt: skip
         self.serving: Mapping[str, Serving] = {}
         self.seen: datetime | None = None  # when the routes were last read
@@ -111,6 +115,7 @@ class Following:
         self._url, self._cache, self._kept, self._journal = _impatient(url), cache, kept, journal
         self._of, self._clock, self._metrics, self._guarded = last.identity(url), clock, metrics, guarded
         self._delivered, self._handed = delivered, handed
+        self._marks, self._died = marks, died
         self._database: Database | None = None
         self._file: tuple[int, int] | None = None
         self._known: dict[tuple[str, int], Version] = {}
@@ -350,10 +355,20 @@ class Following:
         which = routes.system, version
         if self._lately(*which):
             return None
+        died = None
+        if self._died is not None and which == (self._died.system, self._died.version):
+            died, self._died = self._died, None  # of what it did before it is loaded anew nothing is known
+        mark = Mark(self._marks, *which)
         try:
-            said = self._there(routes.system, version, found)
+            said = self._there(routes.system, version, found, died)
+            mark.begin(LOADING, routes.revision)
             folder = local(said.source, self._cache, said.digest)
             model = load(folder, said.written.plan, expected=said.digest)
+            loaded = Loaded(
+                routes.system, version, model, said.written.plan, self._journal, delivered=self._delivered,
+                private=private, digest=said.digest, mark=mark,
+            )  # fmt: skip
+            loaded.warm()
         except (Tampered, Unloadable, BadInput) as error:
             if self._recalling:  # looked at again, and told, when the database is there
                 _log.error("version %s of %s is not served: %s", version, routes.system, error)
@@ -361,16 +376,17 @@ class Following:
             self._tried[which] = time.monotonic()
             self._tell(routes, version, error)
             return None
+        finally:
+            mark.end()
         self._tried.pop(which, None)
-        loaded = Loaded(
-            routes.system, version, model, said.written.plan, self._journal, delivered=self._delivered,
-            private=private, digest=said.digest,
-        )  # fmt: skip
-        loaded.warm()
+        if died is not None:
+            loaded.fell(died, champion=version == routes.champion, now=self._clock.now())
         return loaded
 
     @staticmethod
-    def _there(system: str, version: int, found: Version | None) -> Version:
+    def _there(system: str, version: int, found: Version | None, died: Dead | None) -> Version:
+        if died is not None and died.route == LOADING:
+            raise Unloadable(f"{died.says[0].upper()}{died.says[1:]}.")
         if found is None:
             raise BadInput(f"There is no version {version} of {system}.")
         return found

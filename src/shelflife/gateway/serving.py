@@ -7,11 +7,13 @@ the model cannot answer does not fail the others: where it raises, each request 
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -19,6 +21,7 @@ import numpy as np
 
 from shelflife.errors import ShelflifeError, first_line
 from shelflife.gateway.asked import Asked, Columns, hidden
+from shelflife.gateway.dying import Dead, Mark
 from shelflife.gateway.journal import Journal
 from shelflife.models import Answers, Model, frame, scored
 from shelflife.plan import Plan
@@ -69,6 +72,8 @@ class Loaded:
         Inputs that are logged as digests.
     digest
         Of its artifact.
+    mark
+        Says while the model is at work that it is.
     delivered
         Told of each batch when all its requests are done, to hand them on at once.
     """
@@ -76,6 +81,7 @@ class Loaded:
     def __init__(
         self, system: str, version: int, model: Model, plan: Plan, journal: Journal, *,
         delivered: Callable[[list[Waiting]], None], private: frozenset[str] = frozenset(), digest: str = "",
+        mark: Mark | None = None,
     ) -> None:  # fmt: skip
         self.system, self.version, self.model, self.plan = system, version, model, plan
         self.private = private | set(plan.model.private)
@@ -86,6 +92,7 @@ class Loaded:
         self._good: Columns | None = None  # the first row that it answered
         self._failures = 0  # since it answered
         self._journal, self._delivered = journal, delivered
+        self._mark = mark or Mark(None, system, version)
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._answer_forever, name=f"shelflife-{system}-{version}", daemon=True)
         self._thread.start()
@@ -109,6 +116,19 @@ class Loaded:
                 self._answers(made)
             except Exception as error:  # noqa: BLE001 - no such row was ever asked about
                 _log.debug("a made-up row has no answer: %s", error)
+
+    def fell(self, died: Dead, *, champion: bool, now: datetime) -> None:
+        """Count and log that it took its process with it; a champion is asked on, as nobody else could answer."""
+        if champion:
+            self._crashed = (died.says, time.monotonic())
+        else:
+            self.broken = died.says
+        _log.error("version %s of %s has crashed: %s", self.version, self.system, died.says)
+        name = os.urandom(12).hex()
+        asked = Asked(lambda kinds: {}, [name], name, round(now.timestamp() * 1_000_000))
+        one = Waiting(asked, {}, died.route, died.revision, time.perf_counter(), done=lambda _: None)
+        one.failed = Failed(died.says)
+        self._journal.write([self._failure(one)])
 
     def put(self, waiting: Waiting) -> None:
         """Hand a request in."""
@@ -149,6 +169,7 @@ class Loaded:
         return group, True
 
     def _answer(self, group: list[Waiting]) -> None:
+        self._mark.begin(group[0].route, group[0].revision)
         try:
             self._split(group, *self._answers(_together(group)))
         except Exception as error:  # noqa: BLE001 - whatever a model raises
@@ -160,6 +181,7 @@ class Loaded:
         answered = [one for one in group if one.failed is None]
         failed = [one for one in group if one.failed is not None]
         self._look(answered, failed)
+        self._mark.end()
         try:
             records = [self._record(answered)] if answered else []
             self._journal.write([*records, *(self._failure(one) for one in failed)])

@@ -9,9 +9,11 @@ import socket
 import sys
 import threading
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from shelflife.gateway.app import MOST_WAITING, Gateway
+from shelflife.gateway.dying import Dead
 from shelflife.workspace import Settings
 
 _GRACE = 10  # seconds in which requests that are under way are finished
@@ -35,6 +37,10 @@ class Options:
         Options of the server: what it encrypts with.
     log, log_level
         How it tells what happens.
+    marks
+        The folder where it marks which model is at work.
+    died
+        The version by which the worker before it died, as `shelflife.gateway.dying.Dead`.
     """
 
     settings: str
@@ -44,6 +50,8 @@ class Options:
     server: dict[str, Any] | None = None
     log: str = "text"
     log_level: str = "info"
+    marks: str | None = None
+    died: dict[str, Any] | None = None
 
     def json(self) -> str:
         """All of it as text."""
@@ -56,7 +64,8 @@ def config(options: Options) -> Any:
 
     app = Gateway(
         Settings.model_validate_json(options.settings), guarded=options.guarded, most_waiting=options.most_waiting,
-        most_bytes=options.most_bytes,
+        most_bytes=options.most_bytes, marks=None if options.marks is None else Path(options.marks),
+        died=None if options.died is None else Dead(**options.died),
     )  # fmt: skip
     return uvicorn.Config(
         app, access_log=False, log_config=None, server_header=False, proxy_headers=False, lifespan="on",

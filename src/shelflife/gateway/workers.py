@@ -10,9 +10,12 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from shelflife.gateway import dying
 from shelflife.gateway.metrics import SHARED
 from shelflife.gateway.worker import Options
 
@@ -40,6 +43,7 @@ class Workers:
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._threads = [threading.Thread(target=self._keep, args=(place,), daemon=True) for place in range(count)]
         self._figures = tempfile.TemporaryDirectory(prefix="shelflife-") if count > 1 else None
+        self._marks = tempfile.TemporaryDirectory(prefix="shelflife-")
 
     def start(self) -> None:
         """Start all of them."""
@@ -62,6 +66,7 @@ class Workers:
             thread.join()
         if self._figures is not None:
             self._figures.cleanup()
+        self._marks.cleanup()
 
     def pids(self) -> list[int]:
         """The processes that run."""
@@ -71,26 +76,31 @@ class Workers:
     # ------------------------------------------------------------------------------------------------------------------
 
     def _keep(self, place: int) -> None:
+        marks = Path(self._marks.name) / str(place)
+        died: dying.Dead | None = None
         while not self._stopping.is_set():
             begun = time.monotonic()
             with self._changing:
                 if self._stopping.is_set():
                     return
-                process = self._running[place] = self._begin()
+                process = self._running[place] = self._begin(dying.clear(marks), died)
             status = process.wait()
             assert process.stdin is not None
             process.stdin.close()
             if self._figures is not None:
                 mark_process_dead(process.pid, self._figures.name)  # type: ignore[no-untyped-call]
             if not self._stopping.is_set():
-                _log.error("a worker of the gateway has died (%s); another one takes its place", status)
+                died = dying.who(marks, status)
+                by = "" if died is None else f", with version {died.version} of {died.system} at work"
+                _log.error("a worker of the gateway has died (%s)%s; another one takes its place", status, by)
                 if time.monotonic() - begun < _SOON:
                     self._stopping.wait(_SOON)
 
-    def _begin(self) -> subprocess.Popen[bytes]:
+    def _begin(self, marks: Path, died: dying.Dead | None) -> subprocess.Popen[bytes]:
+        options = replace(self._options, marks=str(marks), died=None if died is None else died.plain)
         number = self._listening.fileno()
         figures = {} if self._figures is None else {SHARED: self._figures.name}
         return subprocess.Popen(  # noqa: S603 - our own command
-            [*_COMMAND, str(number), self._options.json()], stdin=subprocess.PIPE, pass_fds=[number],
+            [*_COMMAND, str(number), options.json()], stdin=subprocess.PIPE, pass_fds=[number],
             env={**os.environ, **figures}, start_new_session=True,
         )  # fmt: skip
