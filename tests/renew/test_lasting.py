@@ -35,7 +35,7 @@ def test_a_champion_past_its_best_before_is_renewed_once(desk: Callable[..., Des
     until = version.best_before
     assert until is not None
     assert DAY <= until - (began - APART) <= 5 * DAY
-    assert version.lasts.startswith("Models of outcome last about ")
+    assert version.lasts.startswith("Models of intent last about ")
     _, done = here.system.renewing.renewal(here.newest.number)
     (chosen,) = [one.evidence["says"] for one in done if one.name == "choose"]
     assert f"registered as version 1, best before {until:%Y-%m-%d}" in chosen

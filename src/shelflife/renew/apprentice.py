@@ -73,7 +73,7 @@ def _carry_out(here: Path, order: Mapping[str, Any]) -> None:
     x = models.of_table(rows, order["kinds"])
     y = outcomes(rows["outcome"], order["task"])
     if order["lasts"]:
-        _write(here / RECORD, _lasts(x.assign(time=rows["time"].to_pandas(), outcome=y), order))
+        _write(here / RECORD, _lasts(x, y, rows["time"].to_pandas(), order))
         return
     texts_only = set(order["kinds"].values()) == {"text"}
     began = time.monotonic()
@@ -93,13 +93,16 @@ def _carry_out(here: Path, order: Mapping[str, Any]) -> None:
     _write(here / RECORD, record)
 
 
-def _lasts(rows: Any, order: Mapping[str, Any]) -> dict[str, Any]:
-    """How long models of the order's trainer last, measured of rows with their ``time`` and ``outcome``."""
+def _lasts(x: Any, y: np.ndarray, time: Any, order: Mapping[str, Any]) -> dict[str, Any]:
+    """How long models of the order's trainer last."""
     from shelflife.lifespan import lifespan
 
+    asked = dict(order["lasts"])
+    name = asked.pop("target")
+    target = "outcome" if name in {*x.columns, "time"} else name
     found = lifespan(
-        rows, time="time", target="outcome", task=order["task"], features=list(order["kinds"]), model=order["train"],
-        seed=order["seed"], jobs=1, **order["lasts"],
+        x.assign(**{"time": time, target: y}), time="time", target=target, task=order["task"],
+        features=list(order["kinds"]), model=order["train"], seed=order["seed"], jobs=1, **asked,
     )  # fmt: skip
     return {"says": found.says, "days": found.lifespan.quartile_days}
 

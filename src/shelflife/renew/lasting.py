@@ -32,8 +32,8 @@ def options(plan: Plan, metric: str, window: str) -> dict[str, Any]:
     challenger = None if plan.renew is None else plan.renew.challenger
     better = 0.0 if challenger is None else challenger.better_by
     return {
-        "window": window, "label_delay": written(plan.model.outcome.within), "metric": loss,
-        "tolerance": better if loss is not None and better > 0 else None,
+        "target": plan.model.outcome.name, "window": window, "label_delay": written(plan.model.outcome.within),
+        "metric": loss, "tolerance": better if loss is not None and better > 0 else None,
     }  # fmt: skip
 
 

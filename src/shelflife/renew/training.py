@@ -67,7 +67,8 @@ class Job:
     ask
         What the new model is compared with.
     lasts
-        Options of `shelflife.lifespan`, where no model is to be kept but measured is how long such models last.
+        Options of `shelflife.lifespan`, and ``target``, the name of what is predicted, where no model is to be kept
+        but measured is how long such models last.
     """
 
     plan: Plan
