@@ -72,7 +72,7 @@ app.add_typer(ledger.app, name="ledger")
 def main() -> None:
     """Run the command line: exit 0 answered, 1 findings, 2 bad input, 3 not enough to answer, 130 stopped."""
     try:
-        app(standalone_mode=True)
+        app(prog_name="shelflife", standalone_mode=True)  # however it was started
     except ShelflifeError as error:
         typer.echo(f"shelflife: {error}", err=True)
         sys.exit(error.exit_code)
