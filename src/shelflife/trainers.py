@@ -177,13 +177,15 @@ def resolve(model: Any, task: str, *, texts_only: bool) -> Trainer:
     Parameters
     ----------
     model
-        None for the default learner; ``module:name``; an estimator, an estimator class, a factory without arguments,
-        or a function ``train(X, y, *, seed)``.
+        A trainer; None for the default learner; ``module:name``; an estimator, an estimator class, a factory without
+        arguments, or a function ``train(X, y, *, seed)``.
     task
         ``classification`` or ``regression``.
     texts_only
         Whether every feature is free text, which has a default learner of its own.
     """
+    if isinstance(model, Trainer):
+        return model
     if model is None:
         if texts_only:
             return Trainer("TF-IDF and a linear model", "text", task)

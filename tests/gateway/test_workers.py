@@ -131,7 +131,41 @@ def test_a_champion_that_ends_its_process_answers_others_again(desk: Desk) -> No
         assert httpx.get(f"{url}/v2/models/{NAME}/ready").status_code == 200
 
 
-def test_a_model_that_ends_its_process_as_it_is_loaded_is_refused(desk: Desk) -> None:
+def test_what_is_known_of_a_model_outlives_other_workers_and_ends_with_the_routes(desk: Desk) -> None:
+    desk.version(2, Deadly("x"))
+    desk.route(1, canary=2, share=1.0)
+    with up(desk) as (process, url):
+        (first,) = children(process.pid)
+
+        def ask(age: float = 20) -> tuple[int, str] | None:
+            with contextlib.suppress(httpx.TransportError):
+                said = httpx.post(f"{url}/predict/{NAME}", json={**ROW, "age": age}, timeout=30).json()
+                return said["version"], said["route"]
+            return None
+
+        def another(before: int) -> int:
+            wait(lambda: before not in children(process.pid))
+            ready(url)
+            return int(wait(lambda: children(process.pid))[0])
+
+        ask(120)
+        second = another(first)
+        assert ask(120) == (1, "fallback")
+        os.kill(second, signal.SIGKILL)
+        third = another(second)
+        assert ask(120) == (1, "fallback")
+        desk.route(1, canary=2, share=0.99)  # somebody lets it answer once more
+        wait(lambda: httpx.get(f"{url}/v2/models/{NAME}/versions/2/ready").status_code == 503)
+        desk.route(2)
+        wait(lambda: ask() == (2, "champion"))
+        assert httpx.get(f"{url}/v2/models/{NAME}/ready").status_code == 200
+        assert children(process.pid) == [third]
+        process.terminate()
+        process.wait(60)
+    assert len(desk.kept("shadows").dropna(subset="error")) == 1  # told once
+
+
+def test_a_model_that_ends_its_process_as_it_is_loaded_is_refused_until_the_routes_are_others(desk: Desk) -> None:
     with up(desk) as (process, url):
         (first,) = children(process.pid)
         desk.version(2, Deadly("x", loading=True))

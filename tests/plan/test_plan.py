@@ -368,6 +368,15 @@ def test_what_is_left_open_is_remarked(whole: str, right: str, wrong: str, code:
     assert code in codes
 
 
+def test_a_date_that_may_never_come_needs_another_reason(whole: str) -> None:
+    best = whole.replace("{age: 26w}", "{age: best_before}")
+    assert plan.remarks(plan.parse(best), date(2026, 5, 1)) == []  # challengers are trained in the wings
+    alone = re.sub(r"  challenger: .*\n", "", re.sub(r"when: \[.*\]", "when: [{age: best_before}]", best))
+    assert [one.code for one in plan.remarks(plan.parse(alone), date(2026, 5, 1)) if one.code == "PL404"] == ["PL404"]
+    both = alone.replace("{age: best_before}", "{age: best_before}, {age: 52w}")
+    assert "PL404" not in {one.code for one in plan.remarks(plan.parse(both), date(2026, 5, 1))}
+
+
 def test_a_measure_of_the_score_needs_one(whole: str) -> None:
     text = whole.replace("{metric: accuracy, at_least: 0.85}", "{metric: roc_auc, at_least: 0.85}")
     assert plan.remarks(plan.parse(text), date(2026, 5, 1)) == []

@@ -130,6 +130,10 @@ def test_age_is_asked_about_once_when_it_has_come() -> None:
     (reason,) = asked(best, {"age": "best_before"}).reasons
     assert reason.says == "the champion was best before 2026-04-30"
     assert asked(replace(best, champion=None), {"age": "best_before"}) == Due()
+    # Over before it became champion: asked of each champion once, and not because of the renewal that made it.
+    over = replace(best, best_before=NOW - 60 * DAY, champion=NOW - 50 * DAY, renewed=NOW - 52 * DAY)
+    assert whats(asked(over, {"age": "best_before"})) == [("age", None)]
+    assert asked(replace(over, renewed=NOW - 49 * DAY), {"age": "best_before"}) == Due()
 
 
 def test_schedules_count_from_the_last_renewal_or_the_champion_or_begin_at_once() -> None:

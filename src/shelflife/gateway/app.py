@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,12 @@ class Gateway:
     most_bytes
         How much of the log may wait likewise.
     marks, died
-        Where it is marked which model is at work, and by which one the worker before this one died.
+        Where it is marked which model is at work, and by which ones workers before this one died.
     """
 
     def __init__(
         self, settings: Settings, *, guarded: bool = False, most_waiting: int = MOST_WAITING,
-        most_bytes: int | None = None, clock: Clock | None = None, marks: Path | None = None, died: Dead | None = None,
+        most_bytes: int | None = None, clock: Clock | None = None, marks: Path | None = None, died: Sequence[Dead] = (),
     ) -> None:  # fmt: skip
         self._settings, self._clock = settings, clock or SystemClock()
         self._guarded, self._most = guarded, most_waiting

@@ -1,16 +1,22 @@
-"""Which model was at work when its worker died: a mark on the disk for each version, which outlives the process.
+"""Which model was at work when a worker died: marks on the disk, which outlive the process.
 
 A model that crashes its process takes every request of that worker with it, and would do so again and again. The next
-worker is told which version it was: where that is a canary or a shadow, it answers no more.
+worker is told which version it was, and asks it no more while the routes are the same: see `Loaded.fell`.
 """
 
 from __future__ import annotations
 
+import faulthandler
+import itertools
+import logging
 import mmap
 import os
+import re
 import shutil
 import signal
 import struct
+import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,21 +24,33 @@ from typing import Any
 LOADING = "loading"
 # Whoever stops a process from outside says nothing of the model that it was at work with.
 _STOPPED = {0, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL}
-_MARK = struct.Struct("<16sq")  # route, padded with zeros, and revision
+_MARK = struct.Struct("<16sqQ")  # route, padded with zeros; revision; thread
 _RESTS = bytes(_MARK.size)
-# Where several were at work at once, it was more likely one that is new.
-_TRUSTED = (LOADING, "shadow", "canary")
+_FAULT = "fault"  # what Python says of the thread in which a process faulted
+_numbers = itertools.count()
+_log = logging.getLogger("shelflife.gateway")
 
 
 @dataclass(frozen=True)
 class Dead:
-    """A version that was at work, or was being loaded, when its process ended by itself; by which routes, and how."""
+    """A version that was at work, or was being loaded, when its process ended by itself.
+
+    Attributes
+    ----------
+    route, revision
+        Of the request that it was at work for, or `LOADING` and of the routes that asked for it.
+    status
+        With which the process ended; less than zero a signal.
+    told
+        Whether a worker before has logged it.
+    """
 
     system: str
     version: int
     route: str
     revision: int
     status: int
+    told: bool = False
 
     @property
     def says(self) -> str:
@@ -47,7 +65,7 @@ class Dead:
 
 
 class Mark:
-    """What a version is at work for.
+    """What one loaded version is at work for; where no mark can be kept, none is.
 
     Parameters
     ----------
@@ -57,26 +75,50 @@ class Mark:
 
     def __init__(self, folder: Path | None, system: str, version: int) -> None:
         self._map: mmap.mmap | None = None
-        if folder is not None:
-            # Not made anew where it is there: a version that is loaded twice has one mark.
-            file = os.open(folder / f"{version}-{system}", os.O_RDWR | os.O_CREAT)
-            os.ftruncate(file, _MARK.size)
-            self._map = mmap.mmap(file, _MARK.size)
-            os.close(file)
+        if folder is None:
+            return
+        self._path = folder / f"{next(_numbers)}-{version}-{system}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)  # folders for a while are tidied up
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            try:
+                os.write(file, _RESTS)  # which takes the room now: a page without would end the process later
+                self._map = mmap.mmap(file, _MARK.size)
+            finally:
+                os.close(file)
+        except (OSError, ValueError) as error:
+            _log.warning("which model is at work cannot be marked: %s", error)
 
     def begin(self, route: str, revision: int) -> None:
-        """Say that the model is at work from now on."""
+        """Say that the model is at work in this thread from now on."""
         if self._map is not None:
-            self._map[:] = _MARK.pack(route.encode(), revision)
+            self._map[:] = _MARK.pack(route.encode(), revision, threading.get_ident())
 
     def end(self) -> None:
         """Say that it rests."""
         if self._map is not None:
             self._map[:] = _RESTS
 
+    def close(self) -> None:
+        """Take it away."""
+        if self._map is not None:
+            self._path.unlink(missing_ok=True)
+            self._map.close()
+            self._map = None
+
+
+def faults(folder: Path) -> None:
+    """Let this process leave beside its marks in which thread it faults."""
+    with suppress(OSError):
+        file = (folder / _FAULT).open("w")
+        faulthandler.enable(file)
+
 
 def who(folder: Path, status: int) -> Dead | None:
-    """The version by which a process died, as far as its marks tell; None where it was stopped, or none was at work.
+    """The version by which a process died, as far as its marks tell; None where it was stopped, or it is not known.
+
+    Where several were at work, it is the one in whose thread the process faulted; else one that was being loaded, or
+    the newest of one system.
 
     Parameters
     ----------
@@ -85,18 +127,33 @@ def who(folder: Path, status: int) -> Dead | None:
     """
     if status in _STOPPED:
         return None
-    found = []
-    for path in folder.iterdir():
-        number, _, system = path.name.partition("-")
-        route, revision = _MARK.unpack(path.read_bytes())
-        if route := route.rstrip(b"\0").decode():
-            found.append(Dead(system, int(number), route, revision, status))
-    order = {route: place for place, route in enumerate(_TRUSTED)}
-    return min(found, key=lambda one: (order.get(one.route, len(order)), -one.version), default=None)
+    found: list[tuple[int, Dead]] = []
+    fault = ""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.name == _FAULT:
+                fault = path.read_text(encoding="utf-8", errors="replace")
+                continue
+            _, number, system = path.name.split("-", 2)
+            said = path.read_bytes()
+            if len(said) == _MARK.size and said != _RESTS:
+                route, revision, thread = _MARK.unpack(said)
+                found.append((thread, Dead(system, int(number), route.rstrip(b"\0").decode(), revision, status)))
+    threads = {int(one, 16) for one in re.findall(r"^Current thread 0x([0-9a-f]+)", fault, re.MULTILINE)}
+    sure = [one for thread, one in found if thread in threads]
+    loading = [one for _, one in found if one.route == LOADING]
+    likely = sure or loading or [one for _, one in found]
+    if len({one.system for one in likely}) != 1:
+        return None
+    return max(likely, key=lambda one: one.version)
 
 
-def clear(folder: Path) -> Path:
-    """An empty folder for the marks of the next process."""
+def clear(folder: Path) -> Path | None:
+    """An empty folder for the marks of the next process; None where there can be none."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _log.warning("which model is at work cannot be marked: %s", error)
+        return None
     return folder

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -98,13 +98,14 @@ class Following:
     guarded
         Whether tokens are asked for, and so are to outlast the database too.
     marks, died
-        Where it is marked which model is at work, and by which one the worker before this one died.
+        Where it is marked which model is at work, and by which ones workers before this one died: that counts while
+        the routes are the same.
     """
 
     def __init__(
         self, url: str | Path, cache: Path, kept: Path, journal: Journal, clock: Clock, metrics: Metrics, *,
         delivered: Callable[[list[Waiting]], None], handed: Callable[[Callable[[], None]], None], guarded: bool,
-        marks: Path | None = None, died: Dead | None = None,
+        marks: Path | None = None, died: Sequence[Dead] = (),
     ) -> None:  # fmt: skip
         self.serving: Mapping[str, Serving] = {}
         self.seen: datetime | None = None  # when the routes were last read
@@ -115,7 +116,8 @@ class Following:
         self._url, self._cache, self._kept, self._journal = _impatient(url), cache, kept, journal
         self._of, self._clock, self._metrics, self._guarded = last.identity(url), clock, metrics, guarded
         self._delivered, self._handed = delivered, handed
-        self._marks, self._died = marks, died
+        self._marks = marks
+        self._died = {(one.system, one.version, one.revision): one for one in died}
         self._database: Database | None = None
         self._file: tuple[int, int] | None = None
         self._known: dict[tuple[str, int], Version] = {}
@@ -341,6 +343,8 @@ class Following:
             None if routes.canary is None else have.get(routes.canary),
             None if routes.shadow is None else have.get(routes.shadow),
         )  # fmt: skip
+        if before is not None and after.champion is not before.champion:
+            after.champion.broken = None  # nobody answers instead
         self.serving = {**self.serving, routes.system: after}
         for one in {*(before.loaded() if before is not None else ()), *made.values()} - set(after.loaded()):
             # Requests choose and hand in at once, in the thread where this is called: none comes after it.
@@ -355,10 +359,8 @@ class Following:
         which = routes.system, version
         if self._lately(*which):
             return None
-        died = None
-        if self._died is not None and which == (self._died.system, self._died.version):
-            died, self._died = self._died, None  # of what it did before it is loaded anew nothing is known
-        mark = Mark(self._marks, *which)
+        died = self._died.get((*which, routes.revision))
+        loaded, mark = None, Mark(self._marks, *which)
         try:
             said = self._there(routes.system, version, found, died)
             mark.begin(LOADING, routes.revision)
@@ -378,9 +380,12 @@ class Following:
             return None
         finally:
             mark.end()
+            if loaded is None:
+                mark.close()
         self._tried.pop(which, None)
         if died is not None:
             loaded.fell(died, champion=version == routes.champion, now=self._clock.now())
+            self._died[*which, routes.revision] = replace(died, told=True)
         return loaded
 
     @staticmethod

@@ -25,6 +25,7 @@ from shelflife.gateway.dying import Dead, Mark
 from shelflife.gateway.journal import Journal
 from shelflife.models import Answers, Model, frame, scored
 from shelflife.plan import Plan
+from shelflife.routes import DIRECT
 from shelflife.store.answers import packed
 
 _MOST_ROWS = 20_000  # in one batch
@@ -118,17 +119,25 @@ class Loaded:
                 _log.debug("a made-up row has no answer: %s", error)
 
     def fell(self, died: Dead, *, champion: bool, now: datetime) -> None:
-        """Count and log that it took its process with it; a champion is asked on, as nobody else could answer."""
-        if champion:
+        """Count and log that it took its process with it.
+
+        A champion is asked on, as nobody else could answer; so is what somebody crashed who asked for it by name.
+        """
+        if champion or died.route == DIRECT:
             self._crashed = (died.says, time.monotonic())
         else:
             self.broken = died.says
+        if died.told:
+            return
         _log.error("version %s of %s has crashed: %s", self.version, self.system, died.says)
         name = os.urandom(12).hex()
         asked = Asked(lambda kinds: {}, [name], name, round(now.timestamp() * 1_000_000))
         one = Waiting(asked, {}, died.route, died.revision, time.perf_counter(), done=lambda _: None)
         one.failed = Failed(died.says)
-        self._journal.write([self._failure(one)])
+        try:
+            self._journal.write([self._failure(one)])
+        except OSError as error:
+            _log.error("the log cannot be written: %s", error)
 
     def put(self, waiting: Waiting) -> None:
         """Hand a request in."""
@@ -151,6 +160,7 @@ class Loaded:
             if group:
                 self._answer(group)
                 self._delivered(group)
+        self._mark.close()
 
     def _next(self) -> tuple[list[Waiting], bool]:
         """All that waits, and whether it is the last."""
@@ -169,7 +179,8 @@ class Loaded:
         return group, True
 
     def _answer(self, group: list[Waiting]) -> None:
-        self._mark.begin(group[0].route, group[0].revision)
+        first = next((one for one in group if one.route != DIRECT), group[0])
+        self._mark.begin(first.route, first.revision)
         try:
             self._split(group, *self._answers(_together(group)))
         except Exception as error:  # noqa: BLE001 - whatever a model raises

@@ -8,12 +8,12 @@ import logging
 import socket
 import sys
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shelflife.gateway.app import MOST_WAITING, Gateway
-from shelflife.gateway.dying import Dead
+from shelflife.gateway.dying import Dead, faults
 from shelflife.workspace import Settings
 
 _GRACE = 10  # seconds in which requests that are under way are finished
@@ -40,7 +40,7 @@ class Options:
     marks
         The folder where it marks which model is at work.
     died
-        The version by which the worker before it died, as `shelflife.gateway.dying.Dead`.
+        The versions by which workers before it died, as `shelflife.gateway.dying.Dead`.
     """
 
     settings: str
@@ -51,7 +51,7 @@ class Options:
     log: str = "text"
     log_level: str = "info"
     marks: str | None = None
-    died: dict[str, Any] | None = None
+    died: list[dict[str, Any]] = field(default_factory=list)
 
     def json(self) -> str:
         """All of it as text."""
@@ -65,7 +65,7 @@ def config(options: Options) -> Any:
     app = Gateway(
         Settings.model_validate_json(options.settings), guarded=options.guarded, most_waiting=options.most_waiting,
         most_bytes=options.most_bytes, marks=None if options.marks is None else Path(options.marks),
-        died=None if options.died is None else Dead(**options.died),
+        died=[Dead(**one) for one in options.died],
     )  # fmt: skip
     return uvicorn.Config(
         app, access_log=False, log_config=None, server_header=False, proxy_headers=False, lifespan="on",
@@ -87,6 +87,8 @@ def run(listening: socket.socket, options: Options) -> None:
             gc.collect()
             gc.freeze()
 
+    if options.marks is not None:
+        faults(Path(options.marks))
     server = Server(config(options))
 
     def watch() -> None:

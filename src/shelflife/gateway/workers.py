@@ -77,27 +77,31 @@ class Workers:
 
     def _keep(self, place: int) -> None:
         marks = Path(self._marks.name) / str(place)
-        died: dying.Dead | None = None
+        died: dict[tuple[str, int], dying.Dead] = {}  # what the next worker is to know
         while not self._stopping.is_set():
             begun = time.monotonic()
             with self._changing:
                 if self._stopping.is_set():
                     return
-                process = self._running[place] = self._begin(dying.clear(marks), died)
+                process = self._running[place] = self._begin(dying.clear(marks), [*died.values()])
             status = process.wait()
             assert process.stdin is not None
             process.stdin.close()
             if self._figures is not None:
                 mark_process_dead(process.pid, self._figures.name)  # type: ignore[no-untyped-call]
             if not self._stopping.is_set():
-                died = dying.who(marks, status)
-                by = "" if died is None else f", with version {died.version} of {died.system} at work"
+                died = {which: replace(one, told=True) for which, one in died.items()}
+                by = ""
+                if (one := dying.who(marks, status)) is not None:
+                    died[one.system, one.version] = one
+                    by = f", with version {one.version} of {one.system} at work"
                 _log.error("a worker of the gateway has died (%s)%s; another one takes its place", status, by)
                 if time.monotonic() - begun < _SOON:
                     self._stopping.wait(_SOON)
 
-    def _begin(self, marks: Path, died: dying.Dead | None) -> subprocess.Popen[bytes]:
-        options = replace(self._options, marks=str(marks), died=None if died is None else died.plain)
+    def _begin(self, marks: Path | None, died: list[dying.Dead]) -> subprocess.Popen[bytes]:
+        where = None if marks is None else str(marks)
+        options = replace(self._options, marks=where, died=[one.plain for one in died])
         number = self._listening.fileno()
         figures = {} if self._figures is None else {SHARED: self._figures.name}
         return subprocess.Popen(  # noqa: S603 - our own command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from shelflife.lifespan.result import Answer, Baseline, Control, CurvePoint, Data, Event
@@ -24,7 +25,7 @@ def answer(
     sentences = []
     if not baseline.beaten:
         sentences.append(_rival(data, baseline))
-    sentences.append(_life(data, found, curve, origins))
+    sentences.append(life(data, found, curve, origins))
     sentences.extend(_event(data, event, found.expired) for event in events[:1])
     return " ".join(sentences)
 
@@ -55,7 +56,8 @@ def limit(data: Data, found: Answer) -> str:
     return f"{words.share(found.tolerance_relative)} ({absolute})"
 
 
-def _life(data: Data, found: Answer, curve: list[CurvePoint], origins: int) -> str:
+def life(data: Data, found: Answer, curve: Sequence[CurvePoint], origins: int) -> str:
+    """How long models last, in a sentence or two."""
     model = f"Models of {data.target}"
     worse = f"more than {limit(data, found)} worse than a fresh one" if found.tolerance else "worse than a fresh one"
     watched = words.days(found.watched_days)

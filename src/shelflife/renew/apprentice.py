@@ -72,12 +72,12 @@ def _carry_out(here: Path, order: Mapping[str, Any]) -> None:
     _limit_memory(order["memory"])
     x = models.of_table(rows, order["kinds"])
     y = outcomes(rows["outcome"], order["task"])
-    if order["lasts"]:
-        _write(here / RECORD, _lasts(x, y, rows["time"].to_pandas(), order))
-        return
     texts_only = set(order["kinds"].values()) == {"text"}
-    began = time.monotonic()
     trainer = trainers.resolve(order["train"], order["task"], texts_only=texts_only)
+    if order["lasts"]:
+        _write(here / RECORD, _lasts(x, y, rows["time"].to_pandas(), trainer, order))
+        return
+    began = time.monotonic()
     np.random.seed(order["seed"])  # noqa: NPY002 - what a trainer draws without asking for a seed
     model = trainer.fit(x, y, order["seed"])
     seconds = time.monotonic() - began
@@ -93,18 +93,29 @@ def _carry_out(here: Path, order: Mapping[str, Any]) -> None:
     _write(here / RECORD, record)
 
 
-def _lasts(x: Any, y: np.ndarray, time: Any, order: Mapping[str, Any]) -> dict[str, Any]:
-    """How long models of the order's trainer last."""
-    from shelflife.lifespan import lifespan
+def _lasts(x: Any, y: np.ndarray, times: Any, trainer: trainers.Trainer, order: Mapping[str, Any]) -> dict[str, Any]:
+    """How long models of a trainer last."""
+    from shelflife.lifespan import lifespan, says
 
     asked = dict(order["lasts"])
-    name = asked.pop("target")
-    target = "outcome" if name in {*x.columns, "time"} else name
+    # Inputs have their names, which in tables are the same in large and small letters.
+    taken = {name.casefold() for name in x.columns}
+    target, time = (_free(name, taken) for name in (asked.pop("target"), "time"))
     found = lifespan(
-        x.assign(**{"time": time, target: y}), time="time", target=target, task=order["task"],
-        features=list(order["kinds"]), model=order["train"], seed=order["seed"], jobs=1, **asked,
+        x.assign(**{time: times, target: y}), time=time, target=target, task=order["task"],
+        features=list(order["kinds"]), model=trainer, seed=order["seed"], jobs=1, **asked,
     )  # fmt: skip
-    return {"says": found.says, "days": found.lifespan.quartile_days}
+    if missing := set(order["kinds"]) - set(found.data.features):
+        raise TrainerFailed(f"Models were trained without {', '.join(sorted(missing))}")
+    life = says.life(found.data, found.lifespan, found.curve, len(found.origins))
+    return {"says": life, "days": found.lifespan.quartile_days}
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name.casefold() in taken:
+        name += "_"
+    taken.add(name.casefold())
+    return name
 
 
 def _table(path: Path) -> pa.Table:

@@ -11,14 +11,14 @@ from shelflife.plan.words import written
 from shelflife.renew import training
 
 # The loss whose excess over a fresh model is in the unit of a metric that plans promise.
-_LOSSES = {"accuracy": "error", "brier": "brier", "mae": "absolute_error"}
+_LOSSES = {"accuracy": "error", "mae": "absolute_error"}
 
 
 def options(plan: Plan, metric: str, window: str) -> dict[str, Any]:
     """How `shelflife.lifespan` is to measure it.
 
-    Worse than a fresh one by as much as a challenger is to be better counts as the end, where the plan says how much;
-    else what counts for lifespan.
+    Worse than a fresh one by as much as a challenger is to be better counts as the end, where the plan says how much
+    by accuracy or mae; else what counts for lifespan.
 
     Parameters
     ----------
@@ -50,12 +50,14 @@ def measured(job: training.Job, born: datetime) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``lasts``, in words, and ``best_before``, an ISO time: the lower quartile of survival after `born`; without it
-        where fewer models than that came to their end, or it could not be measured.
+        ``lasts``: in words, and in ``days`` the lower quartile of survival, None where too few models came to their
+        end; without ``days`` it could not be measured. ``best_before``, an ISO time, is so long after `born`.
     """
     try:
         found = training.lasting(job)
     except TrainerFailed as error:  # a challenger is none the worse for it
-        return {"lasts": f"Until when it is good could not be measured: {str(error).splitlines()[0]}"}
+        # What more it says is how `shelflife lifespan` could be asked, and the log.
+        why = str(error).splitlines()[0].partition(". ")[0].rstrip(".")
+        return {"lasts": {"says": f"Until when it is good could not be measured: {why}."}}
     until = {} if found["days"] is None else {"best_before": (born + timedelta(days=found["days"])).isoformat()}
-    return {"lasts": found["says"], **until}
+    return {"lasts": found, **until}

@@ -140,7 +140,7 @@ def choose(going: Going) -> Outcome:
             now=going.now,
         )  # fmt: skip
 
-    good = f", best before {until['best_before'][:10]}" if "best_before" in until else ""
+    good = _said_until(until.get("best_before"), going.now)
     says = f"{says}; registered as version {version.number}{good}{_cause(shift)}"
     return Outcome(says, evidence, write=write, challenger=version.number)
 
@@ -206,6 +206,13 @@ def _good_until(going: Going, metric: str, window: str) -> dict[str, Any]:
     rows = pa.concat_tables(going.parts)
     made = job(going, rows, "lasts", lasts=lasting.options(plan, metric, window))
     return lasting.measured(made, datetime.fromisoformat(going.before["snapshot"]["cut"]) + plan.model.outcome.within)
+
+
+def _said_until(best_before: str | None, now: datetime) -> str:
+    if best_before is None:
+        return ""
+    past = ", which is over before it can answer anybody: keep fewer of the newest rows apart"
+    return f", best before {best_before[:10]}{past if datetime.fromisoformat(best_before) <= now else ''}"
 
 
 def _registered(

@@ -69,7 +69,13 @@ class Version:
     @property
     def lasts(self) -> str:
         """What was measured of how long models like it last, in words; empty where nothing was."""
-        return str(self.record.get("lasts", ""))
+        return str(self.record.get("lasts", {}).get("says", ""))
+
+    @property
+    def ages(self) -> bool | None:
+        """Whether models like it were seen to come to their end; None where that was not measured."""
+        found = self.record.get("lasts", {})
+        return found["days"] is not None if "days" in found else None
 
 
 @dataclass(frozen=True)

@@ -162,9 +162,8 @@ def _timed(plan: Plan, known: Known, now: datetime) -> list[Reason]:
     for one in plan.renew.when:
         if isinstance(one, Age) and known.champion is not None:
             limit, asked = _limit(one.age, known, known.champion)
-            since = known.renewed if known.renewed is not None else known.champion
-            # Asked once when it has come, and not each minute after a renewal that kept the champion.
-            if limit is not None and since < limit <= now:
+            # Asked once of each champion, and not each minute after a renewal that kept it.
+            if limit is not None and limit <= now and not _renewed_since(known, max(limit, known.champion)):
                 reasons.append(Reason("age", f"the champion was {asked} {limit:%Y-%m-%d}"))
         elif isinstance(one, Schedule):
             last = known.renewed if known.renewed is not None else known.champion
@@ -173,6 +172,10 @@ def _timed(plan: Plan, known: Known, now: datetime) -> list[Reason]:
         elif isinstance(one, Outcomes) and known.outcomes >= one.outcomes:
             reasons.append(Reason("outcomes", f"{known.outcomes:,} new outcomes are known"))
     return reasons
+
+
+def _renewed_since(known: Known, moment: datetime) -> bool:
+    return known.renewed is not None and known.renewed >= moment
 
 
 def _limit(age: Any, known: Known, champion: datetime) -> tuple[datetime | None, str]:

@@ -36,8 +36,8 @@ class Serving:
         By which requests are answered; None where no gateway was told yet.
     earlier
         The champion before it, to which one can go back.
-    best_before
-        Until when the champion is good, where that was measured.
+    version
+        The champion.
     """
 
     champion: int | None
@@ -46,7 +46,7 @@ class Serving:
     because: str
     routes: Routes | None
     earlier: int | None
-    best_before: datetime | None = None
+    version: Version | None = None
 
     @property
     def says(self) -> str:
@@ -126,8 +126,8 @@ def serving(system: System, name: str, pointers: Iterable[Pointer] | None = None
     back = None
     if routed is not None:
         back = routed.champion if routed.canary is not None else earlier(was, routed.champion)
-    until = system.versions.one(name, now.version).best_before
-    return Serving(now.version, now.since, now.by, now.because, routed, back, until)
+    version = system.versions.one(name, now.version)
+    return Serving(now.version, now.since, now.by, now.because, routed, back, version)
 
 
 def versions(system: System, name: str, *, before: int | None = None) -> VersionsView:
