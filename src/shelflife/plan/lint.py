@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 from shelflife.plan.reader import Written
 from shelflife.plan.references import approvers, owners
-from shelflife.plan.spec import SCORED, Age, FairnessGate, MetricGate, Outcomes, Plan, Pull, Renew, Schedule
+from shelflife.plan.spec import SCORED, FairnessGate, MetricGate, Outcomes, Plan, Pull, Renew, Schedule
 from shelflife.plan.words import Place, Window, dotted, written
 
 CODES = {
@@ -228,15 +228,13 @@ def _renewable(plan: Plan) -> Iterator[Found]:
                 "Gates on a metric need outcomes, without which they answer unknown, and unknown never passes: name"
                 " `model.outcome`.",
             )
-    timed = renew.challenger is not None or any(
-        isinstance(item, Schedule) or (isinstance(item, Age) and item.age != "best_before") for item in renew.when
-    )
+    timed = renew.challenger is not None or any(isinstance(item, Schedule) for item in renew.when)
     if renew.by_best_before and not timed:
         yield (
             "PL404",
             ("renew", "when"),
             "A champion that was adopted, or whose like were not seen to age, has no best-before date, and is never"
-            " renewed by it: add the age that it may have at most, `{age: 52w}`.",
+            " renewed by it: say how often at least beside it, `{every: 52w}`.",
         )
     if "change" in renew.when and "performance" not in renew.when:
         yield "PL202", ("renew", "when"), "A broken promise of performance starts no renewal: add `performance`."
