@@ -15,7 +15,6 @@ from shelflife.drafting import draft
 @pytest.mark.parametrize(
     ("name", "time", "target", "metric"),
     [
-        ("electricity", "ts", "price_up", "accuracy"),
         ("weather", "date", "rain", "accuracy"),
         ("bikes", "ts", "cnt", "mae"),
     ],

@@ -47,7 +47,7 @@ def states(asked: Plan, helds: Any, facts: Facts | None = None) -> list[str]:
     return [together(judge(asked, held, facts or Facts())) for held in helds]
 
 
-@pytest.mark.parametrize("rows", [50, 300, 2000])
+@pytest.mark.parametrize("rows", [50, 2000])
 @pytest.mark.parametrize("rivals", [1, 4])
 def test_a_challenger_worse_by_the_margin_hardly_ever_passes(rows: int, rivals: int) -> None:
     draw = np.random.default_rng(rows + rivals)

@@ -22,6 +22,7 @@ from shelflife.workspace import Settings
 
 # What no database has a part in.
 ON_ONE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+ON_SERVER = pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
 
 
 def champion(desk: Desk) -> int | None:
@@ -97,6 +98,7 @@ def test_a_challenger_that_is_no_better_is_kept_in_the_wings(desk: Callable[...,
     assert len(here.system.versions.every(DESK)) == 1  # what stays in the wings is not registered
 
 
+@ON_ONE
 def test_who_decides_is_the_plans_to_say(desk: Callable[..., Desk]) -> None:
     here = desk()
     here.live(12, tend=False)
@@ -120,6 +122,7 @@ def test_who_decides_is_the_plans_to_say(desk: Callable[..., Desk]) -> None:
     assert champion(here) is None
 
 
+@ON_ONE
 def test_nobody_who_decides_in_time_is_reminded_and_then_it_is_over(desk: Callable[..., Desk]) -> None:
     here = desk(challenger={"every": "50w"})
     here.live(12, tend=False)
@@ -233,6 +236,7 @@ def test_a_first_version_that_answers_stays_when_its_renewal_is_cancelled_and_no
     assert (last.occasion, last.why) == ("promoted", "Enough was seen.")
 
 
+@ON_SERVER
 def test_by_hand_an_earlier_version_answers_at_once_and_stays(desk: Callable[..., Desk]) -> None:
     here = desk(turns=17, challenger={"every": "4d", "better_by": 0.02})
     here.first()

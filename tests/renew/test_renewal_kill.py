@@ -22,7 +22,7 @@ from shelflife.workspace import Settings
 
 PROGRAM = Path(__file__).with_name("killed.py")
 # `SHELFLIFE_KILLS=300 pytest tests/renew/test_renewal_kill.py` is the whole trial.
-KILLS = int(os.environ.get("SHELFLIFE_KILLS", "6"))
+KILLS = int(os.environ.get("SHELFLIFE_KILLS", "4"))
 TAKEN = ("canary 30 % waits", "train 5d trained", "close is done", "promote is done", "approve waits")
 WAITS = ("approve", "canary 30 %", "bake")
 WITHIN = {
