@@ -24,6 +24,12 @@ settings.register_profile("shelflife", deadline=None, derandomize=bool(os.enviro
 settings.load_profile("shelflife")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, in whatever order they come."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""

@@ -68,7 +68,7 @@ class Versions:
         rows = snapshots.some(here.tables, written.plan)
         return adopt(
             here.database, here.settings, written.plan, number, source, rows=rows, champion=champion, by=by,
-            because=because, now=here.clock.now(),
+            because=because, now=here.clock.now(), brief=_told,
         )  # fmt: skip
 
     def reproduce(self, system: str, number: int, *, at: Path, **options: Any) -> Reproduced:

@@ -24,6 +24,8 @@ from shelflife.errors import BadInput
 from shelflife.gateway.access import Guard
 from shelflife.store.database import Database
 
+pytestmark = pytest.mark.long
+
 ROW: dict[str, Any] = {"channel": "mail", "age": 20.0, "weight": 60.5}
 
 

@@ -11,6 +11,8 @@ import pytest
 from shelflife import plan
 from shelflife.drafting import draft
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(
     ("name", "time", "target", "metric"),

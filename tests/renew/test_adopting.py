@@ -124,6 +124,11 @@ def test_none_is_let_answer_past_a_renewal_that_makes_the_first_one(system, tmp_
     assert system.versions.every(DESK) == []
     system.renewing.cancel(made.number, reason="theirs is good", by="lead")
     assert adopt(system, folder, champion=True).first
+    adopt(system, folder, champion=True)  # said once more
+    told = [one.body for one in system.ledger.entries(system=DESK, kind="brief.written")]
+    promoted = [(one["to"], one["what"], one["why"]) for one in told if one["occasion"] == "promoted"]
+    says = f"Version 1 of Support desk answers all requests since {system.clock.now():%Y-%m-%d %H:%M} UTC."
+    assert promoted == [("lead", says, "It serves already."), ("agents", says, "It serves already.")]
 
 
 NUMBERS = {"model.task": "regression", "watch.performance": {"metric": "mae", "at_most": 1.0}}

@@ -138,6 +138,8 @@ def test_rolled_back(system: System, ask: Client, register: Callable[..., Versio
     for number in (1, 2):
         with system.database.writing() as connection:
             rollout.promote(connection, DESK, number, beside=False, because="x", now=system.clock.now(), by="lead")
+    misspelt = ask("lead", "POST", f"/systems/{DESK}/rollback", {"because": "complaints", "verson": 2})
+    assert error(misspelt) == (422, "`verson` is no name that this asks for.")
     assert ask("lead", "POST", f"/systems/{DESK}/rollback", {"because": "complaints"}).json() == {
         "system": DESK, "version": 1,
     }  # fmt: skip
@@ -151,8 +153,8 @@ def test_who_may_not_is_told_in_the_one_shape(system: System, ask: Client) -> No
     number = waiting(system, ask)
     reads = ("read",)
     assert error(ask("r", "POST", f"/systems/{DESK}/renewals", {"because": "x"}, may=reads))[0] == 403
-    for verb in ("approve", "reject", "cancel"):
-        assert error(ask("r", "POST", f"/renewals/{number}/{verb}", {"because": "x"}, may=("read", "act")))[0] == 403
+    for verb, word in (("approve", "reason"), ("reject", "reason"), ("cancel", "because")):
+        assert error(ask("r", "POST", f"/renewals/{number}/{verb}", {word: "x"}, may=("read", "act")))[0] == 403
     assert error(ask("r", "POST", f"/systems/{DESK}/rollback", {"because": "x"}, may=reads))[0] == 403
     assert error(ask("r", "GET", "/renewals/99", may=reads)) == (
         404, "There is no renewal 99; `shelflife renewals` shows all.",
@@ -176,7 +178,7 @@ def test_a_token_of_one_system_cannot_tell_whether_others_renew(system: System, 
     only = (DESK,)
     assert [one["number"] for one in ask("desk", "GET", "/renewals", only=only).json()["renewals"]] == [number]
     assert ask("desk", "GET", f"/renewals/{number}", only=only).status_code == 200
-    for verb, path in (("GET", ""), ("POST", "/approve"), ("POST", "/cancel")):
-        told = [error(ask("desk", verb, f"/renewals/{one}{path}", {"because": "x"}, only=only)) for one in (1, 99)]
+    for verb, path, word in (("GET", "", "x"), ("POST", "/approve", "reason"), ("POST", "/cancel", "because")):
+        told = [error(ask("desk", verb, f"/renewals/{one}{path}", {word: "x"}, only=only)) for one in (1, 99)]
         assert [status for status, _ in told] == [403, 403]
         assert told[0][1] == told[1][1].replace("99", "1")

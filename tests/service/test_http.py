@@ -155,6 +155,8 @@ def test_what_is_wrong_with_an_address_or_a_decision_is_told_in_plain_words(
     assert says(client.get("/api/v1/findings?state=x")) == "`state` is to be 'living' or 'all'; found 'x'."
     mute = "/api/v1/findings/1/mute"
     assert says(client.post(mute, json={"reason": "x"})) == "`until` is missing."
+    odd = {"reason": "x", "until": "2026-06-01T00:00:00Z", "untill": "2026-07-01T00:00:00Z"}
+    assert says(client.post(mute, json=odd)) == "`untill` is no name that this asks for."
     assert says(client.post(mute, json=[])) == "The body is to be an object of names and values; found a list."
     assert says(client.post(mute, json={"reason": "", "until": "2026-06-01T00:00:00Z"})).startswith("`reason` is to be")
     until = says(client.post(mute, json={"reason": "x", "until": "2026-06-01T00:00:00"}))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from shelflife.api.access import Known
-from shelflife.api.problems import Moment, Problem
+from shelflife.api.problems import Moment, Problem, Sent
 from shelflife.errors import Missing
 from shelflife.system import System
 
@@ -22,7 +22,7 @@ _ASKS: dict[str, Any] = {
 Number = Annotated[int, Path(ge=1, le=2**53, description="The change's number.")]
 
 
-class Recorded(BaseModel):
+class Recorded(Sent):
     """A change that is to be recorded."""
 
     what: str = Field(min_length=1, max_length=2_000, description="What changes, as those concerned would say it.")
@@ -30,7 +30,7 @@ class Recorded(BaseModel):
     because: str = Field("", max_length=2_000, description="Why.")
 
 
-class Withdrawn(BaseModel):
+class Withdrawn(Sent):
     """Why a change is taken back."""
 
     reason: str = Field(min_length=1, max_length=2_000)

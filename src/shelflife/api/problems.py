@@ -7,8 +7,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticKnownError
+
+
+class Sent(BaseModel):
+    """A body that is sent to us; a name that nothing asks for is refused, as it may be a misspelt one."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class Error(BaseModel):
@@ -65,6 +71,8 @@ def invalid(errors: Sequence[Any]) -> str:
     name = f"`{where}`" if where else "The body"
     if first["type"] == "missing":
         return f"{name} is missing." if where else "The body is missing; send a JSON object."
+    if first["type"] == "extra_forbidden":
+        return f"{name} is no name that this asks for."
     given = first["input"]
     found = kind(given) if not isinstance(given, str | int | float) else repr(given)
     return f"{name} is to be {_asked(first)}; found {found if len(found) <= 60 else f'{found[:57]}...'}."

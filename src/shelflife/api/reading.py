@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from shelflife.api.access import Known
-from shelflife.api.problems import Moment, Problem
+from shelflife.api.problems import Moment, Problem, Sent
 from shelflife.errors import Missing
 from shelflife.look import label
 from shelflife.rights import Denied
@@ -89,14 +89,14 @@ class Findings(BaseModel):
     next: int | None = Field(description="`before` of the next page; none where this is the last.")
 
 
-class Muted(BaseModel):
+class Muted(Sent):
     """Why a finding is not to be spoken of, and until when."""
 
     reason: str = Field(min_length=1, max_length=2_000)
     until: Moment
 
 
-class Resolved(BaseModel):
+class Resolved(Sent):
     """Why a finding is over."""
 
     reason: str = Field(min_length=1, max_length=2_000)

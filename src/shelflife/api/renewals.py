@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from shelflife.api.access import Known
-from shelflife.api.problems import Problem
+from shelflife.api.problems import Problem, Sent
 from shelflife.errors import Missing
 from shelflife.renew import run
 from shelflife.rights import Denied
@@ -93,19 +93,19 @@ class Renewals(BaseModel):
     next: int | None = Field(description="`before` of the next page; none where this is the last.")
 
 
-class Because(BaseModel):
+class Because(Sent):
     """Why."""
 
     because: str = Field(min_length=1, max_length=2_000)
 
 
-class Decision(BaseModel):
+class Decision(Sent):
     """What is said with a decision."""
 
     reason: str = Field("", max_length=2_000, description="Why; a rejection needs one.")
 
 
-class RollBack(BaseModel):
+class RollBack(Sent):
     """Going back."""
 
     because: str = Field(min_length=1, max_length=2_000)

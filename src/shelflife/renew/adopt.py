@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -55,7 +55,7 @@ class Adopted:
 
 def adopt(
     database: Database, settings: Settings, plan: Plan, plan_number: int, source: str, *, rows: pa.Table | None,
-    champion: bool, by: str, because: str, now: datetime,
+    champion: bool, by: str, because: str, now: datetime, brief: Callable[..., object],
 ) -> Adopted:  # fmt: skip
     """Register a model that MLflow or a folder holds; `champion` makes it the one that answers.
 
@@ -65,6 +65,8 @@ def adopt(
         ``models:/NAME/3``, ``models:/NAME@ALIAS``, ``runs:/ID/model``, an address or a folder.
     rows
         Some observed rows, which it is asked.
+    brief
+        Tells whom the plan names that it answers, as of `shelflife.renew.run.Rooms`.
 
     Raises
     ------
@@ -95,6 +97,9 @@ def adopt(
         if first:
             rollout.change(connection, plan.system, champion=version.number, because=because, now=now, by=by)
             registry.point(connection, plan.system, "champion", version.number, by=by, because=because, now=now)
+            brief(
+                connection, plan, occasion="promoted", version=version.number, because=[because], at=now, now=now, by=by
+            )
     return replace(made, champion=True, first=first)
 
 
