@@ -71,7 +71,7 @@ def test_the_market_is_renewed_by_its_plan_and_a_person(path: Path, market: Mark
 
 def test_most_of_the_loss_is_recovered_with_few_promotions(full: bool, path: Path) -> None:
     if not full:
-        pytest.skip("two years take a quarter of an hour: SHELFLIFE_GUARANTEES=full pytest tests/renew/test_market.py")
+        pytest.skip("two years take an hour: SHELFLIFE_GUARANTEES=full pytest tests/renew/test_market.py")
     found, others = measured(path, ALL, print)
     assert others.recovered(found.wrong) >= 0.7
     assert found.promotions <= 40
