@@ -32,7 +32,7 @@ demo-renew: $(READY) ## a real market of two years, renewed by its plan through 
 # One thread each: every core is at work already. A test that takes many times as long as the longest waits for ever:
 # its process is ended, with every stack told, so that no wait outlasts it.
 test: $(READY) ## every test and every example in the docs, on every core
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile \
 	  --timeout 600 --timeout-method thread $(ARGS)
 
 guarantees: $(READY) ## the statistical guarantees, simulated in full (minutes)

@@ -24,10 +24,9 @@ settings.register_profile("shelflife", deadline=None, derandomize=bool(os.enviro
 settings.load_profile("shelflife")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take long, in whatever order they come."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: much of what tests do is to wait for processes that start."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,6 @@ from shelflife.watch import findings
 from shelflife.watch.findings import Found
 from shelflife.workspace import Settings
 
-pytestmark = pytest.mark.long
-
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:

@@ -24,8 +24,6 @@ from shelflife.errors import BadInput
 from shelflife.gateway.access import Guard
 from shelflife.store.database import Database
 
-pytestmark = pytest.mark.long
-
 ROW: dict[str, Any] = {"channel": "mail", "age": 20.0, "weight": 60.5}
 
 
@@ -113,6 +111,10 @@ def test_a_model_that_ends_its_process_is_unready_and_counts_as_crashed(desk: De
         assert children(process.pid) == [second]
         process.terminate()
         process.wait(60)
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert "with version 2 of support-desk at work" in said
+    assert "Fatal Python error: Segmentation fault" in said  # and where, for whoever made the model
     failed = desk.kept("shadows").dropna(subset="error").to_dict("records")
     assert [(one["version"], one["route"], one["error"]) for one in failed] == [
         ("2", route, "its process ended by SIGSEGV while it answered")

@@ -16,11 +16,7 @@ from shelflife import Reference
 from shelflife.check.watching import Promise, watch
 from shelflife.profile import Profile
 
-pytestmark = [
-    pytest.mark.guarantee,
-    # A worker whose memory has grown makes way for a new one, and says so.
-    pytest.mark.filterwarnings("default:A worker stopped while some jobs were given"),
-]
+pytestmark = pytest.mark.guarantee
 
 DAY = 86_400_000_000
 BUDGET = 180.0

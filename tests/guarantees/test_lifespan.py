@@ -16,11 +16,7 @@ from shelflife import detect
 from shelflife.lifespan import Lifespan
 from shelflife.testing import histories
 
-pytestmark = [
-    pytest.mark.guarantee,
-    # A worker whose memory has grown makes way for a new one, and says so.
-    pytest.mark.filterwarnings("default:A worker stopped while some jobs were given"),
-]
+pytestmark = pytest.mark.guarantee
 
 OPTIONS: dict[str, Any] = {"time": "ts", "target": "y", "every": "1w", "window": "13w"}
 

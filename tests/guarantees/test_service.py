@@ -28,12 +28,7 @@ from shelflife.watch import state
 from shelflife.watch.promised import Promised
 from shelflife.workspace import Settings
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.guarantee,
-    # A worker whose memory has grown makes way for a new one, and says so.
-    pytest.mark.filterwarnings("default:A worker stopped while some jobs were given"),
-]
+pytestmark = pytest.mark.guarantee
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday

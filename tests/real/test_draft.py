@@ -11,8 +11,6 @@ import pytest
 from shelflife import plan
 from shelflife.drafting import draft
 
-pytestmark = pytest.mark.long
-
 
 @pytest.mark.parametrize(
     ("name", "time", "target", "metric"),

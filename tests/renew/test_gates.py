@@ -15,8 +15,6 @@ from shelflife.renew.evidence import interval
 from shelflife.renew.gates import LEVEL, Facts, Held, judge, together
 from shelflife.testing import plans
 
-pytestmark = pytest.mark.long
-
 TRIALS = 400
 
 

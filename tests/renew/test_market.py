@@ -15,8 +15,6 @@ from shelflife.system import System
 from shelflife.testing.clock import ManualClock
 from shelflife.workspace import Settings
 
-pytestmark = pytest.mark.long
-
 BEGIN, HISTORY, WEEKS = 46, 8, 7
 TRAINER = "tests.renew.apprentices:trees"
 

@@ -24,7 +24,7 @@ from shelflife.testing.clock import ManualClock
 from shelflife.views.record import record
 from shelflife.workspace import Settings
 
-pytestmark = [pytest.mark.long, pytest.mark.usefixtures("quick")]
+pytestmark = pytest.mark.usefixtures("quick")
 HOSTILE = "<script>alert(1)</script>\"'"
 
 

@@ -20,8 +20,6 @@ from shelflife.system import System
 from shelflife.testing.clock import ManualClock
 from shelflife.workspace import Settings
 
-pytestmark = pytest.mark.long
-
 # What no database has a part in.
 ON_ONE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 ON_SERVER = pytest.mark.parametrize("settings", ["postgresql"], indirect=True)

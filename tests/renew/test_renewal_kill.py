@@ -20,8 +20,6 @@ from tests.renew.killed import prepare, seen
 from shelflife.system import System
 from shelflife.workspace import Settings
 
-pytestmark = pytest.mark.long
-
 PROGRAM = Path(__file__).with_name("killed.py")
 # `SHELFLIFE_KILLS=300 pytest tests/renew/test_renewal_kill.py` is the whole trial.
 KILLS = int(os.environ.get("SHELFLIFE_KILLS", "4"))

@@ -9,11 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from shelflife.system import System
-
-pytestmark = pytest.mark.long
 
 PROGRAM = Path(__file__).with_name("ingesting.py")
 # `SHELFLIFE_KILLS=300 pytest tests/service/test_kill.py` is the whole trial.

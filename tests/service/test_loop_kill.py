@@ -29,8 +29,6 @@ from shelflife.testing.clock import ManualClock
 from shelflife.watch import state
 from shelflife.workspace import Settings
 
-pytestmark = pytest.mark.long
-
 PROGRAM = Path(__file__).with_name("living.py")
 # `SHELFLIFE_KILLS=300 pytest tests/service/test_loop_kill.py` is the whole trial.
 KILLS = int(os.environ.get("SHELFLIFE_KILLS", "6"))

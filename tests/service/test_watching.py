@@ -33,8 +33,6 @@ from shelflife.watch.figures import Figures
 from shelflife.watch.findings import Found
 from shelflife.workspace import Settings
 
-pytestmark = pytest.mark.long
-
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 5, tzinfo=UTC)
 SHOP: dict[str, Any] = {

@@ -114,6 +114,14 @@ def faults(folder: Path) -> None:
         faulthandler.enable(file)
 
 
+def fault(folder: Path) -> str:
+    """What a process left of its fault; empty where it had none."""
+    try:
+        return (folder / _FAULT).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
 def who(folder: Path, status: int) -> Dead | None:
     """The version by which a process died, as far as its marks tell; None where it was stopped, or it is not known.
 
@@ -128,18 +136,16 @@ def who(folder: Path, status: int) -> Dead | None:
     if status in _STOPPED:
         return None
     found: list[tuple[int, Dead]] = []
-    fault = ""
     with suppress(OSError):
         for path in folder.iterdir():
             if path.name == _FAULT:
-                fault = path.read_text(encoding="utf-8", errors="replace")
                 continue
             _, number, system = path.name.split("-", 2)
             said = path.read_bytes()
             if len(said) == _MARK.size and said != _RESTS:
                 route, revision, thread = _MARK.unpack(said)
                 found.append((thread, Dead(system, int(number), route.rstrip(b"\0").decode(), revision, status)))
-    threads = {int(one, 16) for one in re.findall(r"^Current thread 0x([0-9a-f]+)", fault, re.MULTILINE)}
+    threads = {int(one, 16) for one in re.findall(r"^Current thread 0x([0-9a-f]+)", fault(folder), re.MULTILINE)}
     sure = [one for thread, one in found if thread in threads]
     loading = [one for _, one in found if one.route == LOADING]
     likely = sure or loading or [one for _, one in found]
