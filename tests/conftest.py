@@ -24,11 +24,6 @@ settings.register_profile("shelflife", deadline=None, derandomize=bool(os.enviro
 settings.load_profile("shelflife")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: much of what tests do is to wait for processes that start."""
-    return (os.cpu_count() or 1) + 1
-
-
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""

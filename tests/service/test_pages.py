@@ -315,7 +315,7 @@ def test_the_first_picture_is_drawn_before_anybody_waits_for_it() -> None:
     assert picture.drawn.cache_info() == before  # what is kept is for pictures that are seen
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
 @ON_ONE
 def test_pages_in_a_browser(watched: System, chromium: str, tmp_path: Path, scheme: Any, width: int) -> None:
     """Signed in as a person does it, with nothing in the console, nothing beside the screen, and every page there."""
