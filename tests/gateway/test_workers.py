@@ -133,6 +133,11 @@ def test_a_champion_that_ends_its_process_answers_others_again(desk: Desk) -> No
         assert httpx.get(f"{url}/v2/models/{NAME}/ready").status_code == 503
         assert httpx.post(f"{url}/predict/{NAME}", json=ROW, timeout=30).json()["version"] == 2
         assert httpx.get(f"{url}/v2/models/{NAME}/ready").status_code == 200
+        (second,) = children(process.pid)
+        os.kill(second, signal.SIGKILL)  # which is no fault of its
+        wait(lambda: second not in children(process.pid))
+        ready(url)
+        assert httpx.get(f"{url}/v2/models/{NAME}/ready").status_code == 200
 
 
 def test_what_is_known_of_a_model_outlives_other_workers_and_ends_with_the_routes(desk: Desk) -> None:

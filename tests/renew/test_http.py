@@ -140,6 +140,8 @@ def test_rolled_back(system: System, ask: Client, register: Callable[..., Versio
             rollout.promote(connection, DESK, number, beside=False, because="x", now=system.clock.now(), by="lead")
     misspelt = ask("lead", "POST", f"/systems/{DESK}/rollback", {"because": "complaints", "verson": 2})
     assert error(misspelt) == (422, "`verson` is no name that this asks for.")
+    odd = ask("lead", "POST", f"/systems/{DESK}/rollback", {"because": "complaints", "version": True})
+    assert error(odd)[0] == 422
     assert ask("lead", "POST", f"/systems/{DESK}/rollback", {"because": "complaints"}).json() == {
         "system": DESK, "version": 1,
     }  # fmt: skip

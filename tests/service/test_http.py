@@ -157,6 +157,8 @@ def test_what_is_wrong_with_an_address_or_a_decision_is_told_in_plain_words(
     assert says(client.post(mute, json={"reason": "x"})) == "`until` is missing."
     odd = {"reason": "x", "until": "2026-06-01T00:00:00Z", "untill": "2026-07-01T00:00:00Z"}
     assert says(client.post(mute, json=odd)) == "`untill` is no name that this asks for."
+    misspelt = says(client.post(mute, json={"raeson": "x", "until": "2026-06-01T00:00:00Z"}))
+    assert misspelt == "`raeson` is no name that this asks for, and `reason` is missing."
     assert says(client.post(mute, json=[])) == "The body is to be an object of names and values; found a list."
     assert says(client.post(mute, json={"reason": "", "until": "2026-06-01T00:00:00Z"})).startswith("`reason` is to be")
     until = says(client.post(mute, json={"reason": "x", "until": "2026-06-01T00:00:00"}))

@@ -66,13 +66,15 @@ def invalid(errors: Sequence[Any]) -> str:
     """What is wrong with an address, its parameters or a body, in plain words: the first of what was found."""
     first = errors[0]
     where = ".".join(str(part) for part in first["loc"][1:])
+    unasked = [".".join(str(part) for part in one["loc"][1:]) for one in errors if one["type"] == "extra_forbidden"]
+    if unasked:
+        missing = [one["loc"][-1] for one in errors if one["type"] == "missing"]
+        return f"`{unasked[0]}` is no name that this asks for{f', and `{missing[0]}` is missing' if missing else ''}."
     if first["type"] == "json_invalid":
         return f"The body is no JSON: {first['ctx']['error']}."
     name = f"`{where}`" if where else "The body"
     if first["type"] == "missing":
         return f"{name} is missing." if where else "The body is missing; send a JSON object."
-    if first["type"] == "extra_forbidden":
-        return f"{name} is no name that this asks for."
     given = first["input"]
     found = kind(given) if not isinstance(given, str | int | float) else repr(given)
     return f"{name} is to be {_asked(first)}; found {found if len(found) <= 60 else f'{found[:57]}...'}."

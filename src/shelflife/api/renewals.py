@@ -109,7 +109,9 @@ class RollBack(Sent):
     """Going back."""
 
     because: str = Field(min_length=1, max_length=2_000)
-    version: int | None = Field(None, ge=1, le=2**31 - 1, description="The champion before this one, if left out.")
+    version: int | None = Field(
+        None, strict=True, ge=1, le=2**31 - 1, description="The champion before this one, if left out."
+    )
 
 
 class Routed(BaseModel):

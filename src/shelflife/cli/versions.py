@@ -150,6 +150,8 @@ def _show(one: Version, aliases: list[str]) -> None:
     figures += f", best before {one.best_before:%Y-%m-%d}" if one.best_before is not None else ""
     rows = f", snapshot {one.snapshot}" if one.snapshot is not None else ""
     typer.echo(f"       {one.model}/{one.registered}, {one.digest[:12]}, plan {one.plan}{rows}{figures}")
+    if one.lasts:
+        typer.echo(f"       {one.lasts}")
 
 
 def _show_then(system: str, then: datetime, pointers: list[Pointer]) -> None:

@@ -123,12 +123,13 @@ class Loaded:
 
         A champion is asked on, as nobody else could answer; so is what somebody crashed who asked for it by name.
         """
-        if champion or died.route == DIRECT:
-            self._crashed = (died.says, time.monotonic())
-        else:
+        stays = champion or died.route == DIRECT
+        if not stays:
             self.broken = died.says
         if died.told:
             return
+        if stays:
+            self._crashed = (died.says, time.monotonic())
         _log.error("version %s of %s has crashed: %s", self.version, self.system, died.says)
         name = os.urandom(12).hex()
         asked = Asked(lambda kinds: {}, [name], name, round(now.timestamp() * 1_000_000))

@@ -21,7 +21,7 @@ from shelflife.gateway.worker import Options
 
 _COMMAND = (sys.executable, "-m", "shelflife.cli.worker")
 _SOON = 1.0  # seconds within which a worker that dies is not replaced at once
-_SAID = 4_000  # letters of what a process left of its fault
+_SAID = 8_000  # letters of what a process left of its fault
 _PATIENCE = 20.0  # seconds in which a worker that is told to stop does
 _log = logging.getLogger("shelflife.gateway")
 
@@ -98,7 +98,7 @@ class Workers:
                     by = f", with version {one.version} of {one.system} at work"
                 _log.error("a worker of the gateway has died (%s)%s; another one takes its place", status, by)
                 if said := dying.fault(marks):
-                    _log.error("%s", said[:_SAID])
+                    _log.error("%s%s", said[:_SAID], " …" if len(said) > _SAID else "")
                 if time.monotonic() - begun < _SOON:
                     self._stopping.wait(_SOON)
 

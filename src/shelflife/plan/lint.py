@@ -234,7 +234,7 @@ def _renewable(plan: Plan) -> Iterator[Found]:
             "PL404",
             ("renew", "when"),
             "A champion that was adopted, or whose like were not seen to age, has no best-before date, and is never"
-            " renewed by it: say how often at least beside it, `{every: 52w}`.",
+            " renewed by it: say how often at least beside it, `{every: 52w}`, or name a `challenger`.",
         )
     if "change" in renew.when and "performance" not in renew.when:
         yield "PL202", ("renew", "when"), "A broken promise of performance starts no renewal: add `performance`."

@@ -140,7 +140,7 @@ def choose(going: Going) -> Outcome:
             now=going.now,
         )  # fmt: skip
 
-    good = _said_until(until.get("best_before"), going.now)
+    good = _said_until(until, going.now)
     says = f"{says}; registered as version {version.number}{good}{_cause(shift)}"
     return Outcome(says, evidence, write=write, challenger=version.number)
 
@@ -208,9 +208,10 @@ def _good_until(going: Going, metric: str, window: str) -> dict[str, Any]:
     return lasting.measured(made, datetime.fromisoformat(going.before["snapshot"]["cut"]) + plan.model.outcome.within)
 
 
-def _said_until(best_before: str | None, now: datetime) -> str:
+def _said_until(until: dict[str, Any], now: datetime) -> str:
+    best_before = until.get("best_before")
     if best_before is None:
-        return ""
+        return ", without a best-before date" if until else ""
     past = ", which is over before it can answer anybody: keep fewer of the newest rows apart"
     return f", best before {best_before[:10]}{past if datetime.fromisoformat(best_before) <= now else ''}"
 
