@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 # `SHELFLIFE_FUZZ=5000 pytest tests/service/test_fuzz.py` looks longer.
-EXAMPLES = int(os.environ.get("SHELFLIFE_FUZZ", "40"))
+EXAMPLES = int(os.environ.get("SHELFLIFE_FUZZ", "20"))
 ASKED = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 

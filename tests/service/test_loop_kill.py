@@ -31,7 +31,7 @@ from shelflife.workspace import Settings
 
 PROGRAM = Path(__file__).with_name("living.py")
 # `SHELFLIFE_KILLS=300 pytest tests/service/test_loop_kill.py` is the whole trial.
-KILLS = int(os.environ.get("SHELFLIFE_KILLS", "6"))
+KILLS = int(os.environ.get("SHELFLIFE_KILLS", "4"))
 DAYS = REFERENCE + max(14, KILLS)
 ROWS = 160
 LATE = 3  # days until an outcome is known
