@@ -63,6 +63,10 @@ def test_without_a_fault_it_is_what_was_being_loaded_or_is_newest_or_not_known(t
     assert exits("desk 3 champion", "shop 1 champion") is None
 
 
+def test_a_signal_without_a_name_is_told_by_its_number() -> None:
+    assert Dead("desk", 1, "champion", 7, -40).says == "its process ended by signal 40 while it answered"
+
+
 def test_who_was_stopped_from_outside_says_nothing(tmp_path: Path) -> None:
     assert died(tmp_path, "kill", 0, "desk 3 champion") is None
 

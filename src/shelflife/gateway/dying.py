@@ -55,7 +55,9 @@ class Dead:
     @property
     def says(self) -> str:
         """What happened, in words."""
-        how = f"with status {self.status}" if self.status >= 0 else f"by {signal.Signals(-self.status).name}"
+        names = {one.value: one.name for one in signal.Signals}  # some signals have none
+        by = names.get(-self.status, f"signal {-self.status}")
+        how = f"with status {self.status}" if self.status >= 0 else f"by {by}"
         return f"its process ended {how} while it {'was loaded' if self.route == LOADING else 'answered'}"
 
     @property
