@@ -15,19 +15,22 @@ import re
 import shutil
 import signal
 import struct
-import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 LOADING = "loading"
 # Whoever stops a process from outside says nothing of the model that it was at work with.
 _STOPPED = {0, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL}
-_MARK = struct.Struct("<16sqQ")  # route, padded with zeros; revision; thread
+_MARK = struct.Struct("<16sq")  # route, padded with zeros; revision
 _RESTS = bytes(_MARK.size)
-_FAULT = "fault"  # what Python says of the thread in which a process faulted
+_FAULT = "fault"  # the stack of the thread in which a process faulted
+_FRAME = "at-work-"  # and the number of the mark: how the frame is called in which its model works
 _numbers = itertools.count()
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
 _log = logging.getLogger("shelflife.gateway")
 
 
@@ -77,9 +80,10 @@ class Mark:
 
     def __init__(self, folder: Path | None, system: str, version: int) -> None:
         self._map: mmap.mmap | None = None
+        self._number = next(_numbers)
         if folder is None:
             return
-        self._path = folder / f"{next(_numbers)}-{version}-{system}"
+        self._path = folder / f"{self._number}-{version}-{system}"
         try:
             folder.mkdir(parents=True, exist_ok=True)  # folders for a while are tidied up
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
@@ -92,14 +96,24 @@ class Mark:
             _log.warning("which model is at work cannot be marked: %s", error)
 
     def begin(self, route: str, revision: int) -> None:
-        """Say that the model is at work in this thread from now on."""
+        """Say that the model is at work from now on."""
         if self._map is not None:
-            self._map[:] = _MARK.pack(route.encode(), revision, threading.get_ident())
+            self._map[:] = _MARK.pack(route.encode(), revision)
 
     def end(self) -> None:
         """Say that it rests."""
         if self._map is not None:
             self._map[:] = _RESTS
+
+    def within(self, work: Callable[_P, _T]) -> Callable[_P, _T]:
+        """`work`, done in a frame that is called by this mark, so that the stack of a fault tells whose it is."""
+
+        def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            return work(*args, **kwargs)
+
+        name = f"{_FRAME}{self._number}"
+        run.__code__ = run.__code__.replace(co_name=name, co_qualname=name)
+        return run
 
     def close(self) -> None:
         """Take it away."""
@@ -110,10 +124,13 @@ class Mark:
 
 
 def faults(folder: Path) -> None:
-    """Let this process leave beside its marks in which thread it faults."""
+    """Let this process leave beside its marks the stack of the thread in which it faults.
+
+    Of that thread alone: others go on while theirs are written, which may fault before that one is told.
+    """
     with suppress(OSError):
         file = (folder / _FAULT).open("w")
-        faulthandler.enable(file)
+        faulthandler.enable(file, all_threads=False)
 
 
 def fault(folder: Path) -> str:
@@ -137,18 +154,18 @@ def who(folder: Path, status: int) -> Dead | None:
     """
     if status in _STOPPED:
         return None
-    found: list[tuple[int, Dead]] = []
+    found: list[tuple[str, Dead]] = []
     with suppress(OSError):
         for path in folder.iterdir():
             if path.name == _FAULT:
                 continue
-            _, number, system = path.name.split("-", 2)
+            mark, version, system = path.name.split("-", 2)
             said = path.read_bytes()
             if len(said) == _MARK.size and said != _RESTS:
-                route, revision, thread = _MARK.unpack(said)
-                found.append((thread, Dead(system, int(number), route.rstrip(b"\0").decode(), revision, status)))
-    threads = {int(one, 16) for one in re.findall(r"^Current thread 0x([0-9a-f]+)", fault(folder), re.MULTILINE)}
-    sure = [one for thread, one in found if thread in threads]
+                route, revision = _MARK.unpack(said)
+                found.append((mark, Dead(system, int(version), route.rstrip(b"\0").decode(), revision, status)))
+    marks = set(re.findall(rf"^  File .* in {_FRAME}([0-9]+)$", fault(folder), re.MULTILINE))
+    sure = [one for mark, one in found if mark in marks]
     loading = [one for _, one in found if one.route == LOADING]
     likely = sure or loading or [one for _, one in found]
     if len({one.system for one in likely}) != 1:

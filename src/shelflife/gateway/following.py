@@ -365,12 +365,12 @@ class Following:
             said = self._there(routes.system, version, found, died)
             mark.begin(LOADING, routes.revision)
             folder = local(said.source, self._cache, said.digest)
-            model = load(folder, said.written.plan, expected=said.digest)
+            model = mark.within(load)(folder, said.written.plan, expected=said.digest)
             loaded = Loaded(
                 routes.system, version, model, said.written.plan, self._journal, delivered=self._delivered,
                 private=private, digest=said.digest, mark=mark,
             )  # fmt: skip
-            loaded.warm()
+            mark.within(loaded.warm)()
         except (Tampered, Unloadable, BadInput) as error:
             if self._recalling:  # looked at again, and told, when the database is there
                 _log.error("version %s of %s is not served: %s", version, routes.system, error)

@@ -95,7 +95,8 @@ class Loaded:
         self._journal, self._delivered = journal, delivered
         self._mark = mark or Mark(None, system, version)
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._answer_forever, name=f"shelflife-{system}-{version}", daemon=True)
+        answering = self._mark.within(self._answer_forever)
+        self._thread = threading.Thread(target=answering, name=f"shelflife-{system}-{version}", daemon=True)
         self._thread.start()
 
     @property
