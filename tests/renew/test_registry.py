@@ -132,6 +132,24 @@ def test_pointers_over_time(system, register):
     assert len(events(system, "pointer.closed")) == 1
 
 
+def test_until_when_champions_are_good_is_told_of_those_that_are_known(system, register):
+    until = system.clock.now() + DAY
+    register(1), register(2, record={"best_before": until.isoformat()})
+
+    def told(alias, version):
+        with system.database.writing() as connection:
+            registry.point(connection, DESK, alias, version, by="lead", because="", now=system.clock.now())
+            found = registry.best_before(connection, DESK)
+            assert registry.best_before(connection) == found
+            assert registry.best_before(connection, "another") == {}
+        return found
+
+    assert told("champion", 1) == {}
+    assert told("challenger", 2) == {}
+    assert told("champion", 2) == {DESK: until}
+    assert told("champion", 1) == {}
+
+
 def test_what_is_pointed_at_is_there(system, register):
     with system.database.writing() as connection, pytest.raises(BadInput, match="There is no version 3"):
         registry.point(connection, DESK, "champion", 3, by="lead", because="typo", now=system.clock.now())

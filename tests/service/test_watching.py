@@ -22,7 +22,8 @@ from shelflife.loop import Loop
 from shelflife.observe.keep import keep
 from shelflife.observe.rows import from_arrow
 from shelflife.profile.joint import UNKNOWN, Joint
-from shelflife.store.schema import batches, leases
+from shelflife.renew import registry
+from shelflife.store.schema import batches, leases, versions
 from shelflife.system import System
 from shelflife.testing import streams
 from shelflife.testing.clock import ManualClock
@@ -392,6 +393,41 @@ def test_rows_that_are_long_on_their_way_are_said(shop: Shop) -> None:
     found = statuses(shop.system, "shop")[0].model
     assert found.state == "unknown"
     assert "are not in their table yet" in found.reason
+
+
+def test_a_champion_past_its_best_before_is_ageing_though_nothing_departs(shop: Shop) -> None:
+    shop.days(4)
+    now, until = shop.clock.now(), shop.clock.now() + DAY
+    made = {
+        "model": "shop",
+        "registered": "1",
+        "source": "",
+        "digest": "",
+        "plan": 1,
+        "at": now,
+        "by": "",
+        "because": "",
+    }
+    records = [{}, {"best_before": until.isoformat()}, {"lasts": {"days": None}}]
+    with shop.system.database.writing() as connection:
+        for place, record in enumerate(records, 1):
+            rows = insert(versions).values(system="shop", number=place, key=str(place), record=record, **made)
+            connection.execute(rows)
+
+    def model(champion: int) -> tuple[str, str]:
+        with shop.system.database.writing() as connection:
+            registry.point(connection, "shop", "champion", champion, by="lead", because="", now=now)
+        (found,) = statuses(shop.system, "shop")
+        assert statuses(shop.system) == [found]
+        return found.model.state, found.model.reason
+
+    assert {model(one)[0] for one in (1, 2, 3)} == {"fresh"}
+    shop.days(1)
+    assert [model(one)[0] for one in (1, 3)] == ["fresh", "fresh"]
+    assert model(2) == (
+        "ageing",
+        f"It was best before {until:%Y-%m-%d}, and nothing departs yet from what the plan promises of it.",
+    )
 
 
 def test_downtime_is_caught_up_with_bucket_by_bucket(tmp_path: Path) -> None:

@@ -279,6 +279,19 @@ def pointer(connection: Connection, system: str, alias: str, at: datetime | None
     return None if found is None else _pointer(found)
 
 
+def best_before(connection: Connection, system: str | None = None) -> dict[str, datetime]:
+    """Until when the champions of all systems, or one, are expected to be good, of each for which that is known."""
+    until = versions.c.record["best_before"].as_string()
+    query = (
+        select(pointers.c.system, until.label("until"))
+        .join(versions, (versions.c.system == pointers.c.system) & (versions.c.number == pointers.c.version))
+        .where(pointers.c.alias == "champion", pointers.c.until.is_(None), until.is_not(None))
+    )
+    if system is not None:
+        query = query.where(pointers.c.system == system)
+    return {row.system: datetime.fromisoformat(row.until) for row in connection.execute(query)}
+
+
 def history(connection: Connection, system: str) -> list[Pointer]:
     """All that aliases of a system ever stood for, in order."""
     query = select(pointers).where(pointers.c.system == system).order_by(pointers.c.number)

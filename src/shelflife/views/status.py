@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from shelflife.durations import moment
 from shelflife.plan import Plan
+from shelflife.renew.registry import best_before
 from shelflife.store.schema import batches, delta_tables, leases, references, watches
 from shelflife.store.schema import tasks as task_rows
 from shelflife.system import System
@@ -111,6 +112,7 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
         waits = select(batches.c.system, func.min(batches.c.started).label("since")).where(batches.c.done.is_(None))
         waiting = {row.system: row.since for row in connection.execute(waits.group_by(batches.c.system))}
         referenced = {row.system: row.number for row in connection.execute(latest)}
+        until = best_before(connection, only)
     asked = {one.system: one.renewal for one in renewals.waiting(system, only)}
     found = []
     for number, written in current:
@@ -119,7 +121,7 @@ def statuses(system: System, only: str | None = None) -> list[Status]:
         own = living[name]
         model = freshness.of_model(
             plan, own, referenced=name in referenced, watched=watched.get(name), newest=newest[name],
-            waiting=waiting.get(name), led=led, now=now,
+            waiting=waiting.get(name), led=led, best_before=until.get(name), now=now,
         )  # fmt: skip
         feeds = freshness.of_feeds(plan, newest[name], own, now)
         knowledge = Freshness("unknown", "Documents are not looked at yet.")

@@ -76,7 +76,8 @@ class Watching:
 
 def of_model(
     plan: Plan, living: Sequence[Finding], *, referenced: bool, watched: Watching | None,
-    newest: Mapping[str, datetime], waiting: datetime | None, led: datetime | None, now: datetime,
+    newest: Mapping[str, datetime], waiting: datetime | None, led: datetime | None, best_before: datetime | None,
+    now: datetime,
 ) -> Freshness:  # fmt: skip
     """How fresh the model is.
 
@@ -92,6 +93,8 @@ def of_model(
         Since when rows are on their way into their table that were not there yet; None where there are none.
     led
         Until when somebody leads, or led, who looks at all systems; None where nobody ever did.
+    best_before
+        Of the version that is champion; None where that is not known.
     """
     if not referenced:
         return Freshness("unknown", "There is no reference yet to compare with.")
@@ -108,6 +111,11 @@ def of_model(
         unseen = late
     if unseen is not None:
         return Freshness("unknown", unseen)
+    if best_before is not None and best_before <= now:
+        until = f"It was best before {best_before:%Y-%m-%d}"
+        return Freshness(
+            "ageing", f"{until}, and nothing departs yet from what the plan promises of it. {late}".rstrip()
+        )
     return Freshness("fresh", f"Nothing departs from what the plan promises of it. {late}".rstrip())
 
 
