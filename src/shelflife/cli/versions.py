@@ -111,8 +111,8 @@ def adopt(
     """
     with opened(home) as workspace:
         made = workspace.versions.adopt(system, source, champion=champion, by=somebody(by), because=because)
-    asked = f"it answered {plural(made.answered, 'row')}" if made.answered else "it was asked nothing yet"
-    typer.echo(f"✓ Version {made.version.number} of {system} is {source}; {asked}.")
+    asked = f"; it answered {plural(made.answered, 'row')}" if made.answered else ""  # a note tells the rest
+    typer.echo(f"✓ Version {made.version.number} of {system} is {source}{asked}.")
     if made.champion:
         typer.echo(f"✓ It is the champion{', and answers everybody' if made.first else ''}.")
     for note in made.notes:
