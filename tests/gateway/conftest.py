@@ -90,21 +90,27 @@ class Breaking(Constant):
 
 
 class Deadly(Constant):
-    """A model whose process ends where it is asked about whoever is older than 100, or on loading where it says so."""
+    """A model whose process ends, by a signal or status 7, where it is asked about whoever is older than 100, or on
+    loading where it says so."""
 
-    def __init__(self, says: str, *, loading: bool = False) -> None:
+    def __init__(self, says: str, *, by: int | None = signal.SIGSEGV, loading: bool = False) -> None:
         super().__init__(says)
-        self.loading = loading
+        self.by, self.loading = by, loading
 
     def predict_proba(self, rows: pd.DataFrame) -> Any:
         if (rows["age"] > 100).any():
-            signal.raise_signal(signal.SIGSEGV)
+            self.end()
         return super().predict_proba(rows)
+
+    def end(self) -> None:
+        if self.by is None:
+            os._exit(7)
+        signal.raise_signal(self.by)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self.loading:
-            os._exit(7)
+            self.end()
 
 
 class SlowRaising(Slow):

@@ -30,7 +30,7 @@ def answer(place):
     if place == int(last):
         if how == "exit":
             os._exit(3)
-        signal.raise_signal(signal.SIGSEGV if how == "fault" else signal.SIGKILL)
+        signal.raise_signal({"fault": signal.SIGSEGV, "kill": signal.SIGKILL, "stop": signal.SIGTERM}[how])
     threading.Event().wait(60)
 
 threads = [threading.Thread(target=work, args=(n, *one.split())) for n, one in enumerate(models)]
@@ -71,8 +71,11 @@ def test_a_signal_without_a_name_is_told_by_its_number() -> None:
     assert Dead("desk", 1, "champion", 7, -40).says == "its process ended by signal 40 while it answered"
 
 
-def test_who_was_stopped_from_outside_says_nothing(tmp_path: Path) -> None:
-    assert died(tmp_path, "kill", 0, "desk 3 champion") is None
+def test_who_was_stopped_says_nothing_and_who_was_killed_is_named(tmp_path: Path) -> None:
+    assert died(tmp_path, "stop", 0, "desk 3 champion") is None
+    found = died(tmp_path, "kill", 0, "desk 3 champion")
+    assert found == Dead("desk", 3, "champion", 7, -9)
+    assert found.killed
 
 
 def test_a_model_that_rests_has_done_nothing_and_one_that_is_loaded_twice_has_two_marks(tmp_path: Path) -> None:

@@ -140,6 +140,25 @@ def test_a_champion_that_ends_its_process_answers_others_again(desk: Desk) -> No
         assert httpx.get(f"{url}/v2/models/{NAME}/ready").status_code == 200
 
 
+def test_who_kills_a_worker_once_says_nothing_of_its_model_and_twice_that_memory_is_short(desk: Desk) -> None:
+    desk.version(2, Deadly("x", by=signal.SIGKILL))
+    desk.route(1, canary=2, share=1.0)
+    with up(desk) as (process, url):
+        for answers in (2, 2, 1):
+            (worker,) = children(process.pid)
+            assert httpx.post(f"{url}/predict/{NAME}", json=ROW, timeout=30).json()["version"] == answers
+            with contextlib.suppress(httpx.TransportError):
+                httpx.post(f"{url}/predict/{NAME}", json={**ROW, "age": 120}, timeout=30)
+            if answers == 2:
+                wait(lambda before=worker: before not in children(process.pid))
+                ready(url)
+        assert children(process.pid) == [worker]
+        process.terminate()
+        process.wait(60)
+    (failed,) = desk.kept("shadows").dropna(subset="error").to_dict("records")
+    assert failed["error"] == "its process ended by SIGKILL while it answered, twice, as where memory is short"
+
+
 def test_what_is_known_of_a_model_outlives_other_workers_and_ends_with_the_routes(desk: Desk) -> None:
     desk.version(2, Deadly("x"))
     desk.route(1, canary=2, share=1.0)
@@ -172,15 +191,21 @@ def test_what_is_known_of_a_model_outlives_other_workers_and_ends_with_the_route
     assert len(desk.kept("shadows").dropna(subset="error")) == 1  # told once
 
 
-def test_a_model_that_ends_its_process_as_it_is_loaded_is_refused_until_the_routes_are_others(desk: Desk) -> None:
-    with up(desk) as (process, url):
-        (first,) = children(process.pid)
-        desk.version(2, Deadly("x", loading=True))
+@pytest.mark.parametrize(
+    ("by", "says"), [
+        (None, "Its process ended with status 7 while it was loaded."),
+        (signal.SIGKILL, "Its process ended by SIGKILL while it was loaded, twice, as where memory is short."),
+    ],
+)  # fmt: skip
+def test_a_model_that_ends_its_process_as_it_is_loaded_is_refused_until_the_routes_are_others(
+    desk: Desk, by: int | None, says: str
+) -> None:
+    with up(desk) as (_, url):
+        desk.version(2, Deadly("x", by=by, loading=True))
         desk.route(1, canary=2, share=1.0)
-        wait(lambda: first not in children(process.pid))
-        ready(url)
         (told,) = wait(lambda: desk.system.ledger.entries(kind="version.refused"))
-        assert told.body["says"] == "Its process ended with status 7 while it was loaded."
+        assert told.body["says"] == says
+        ready(url)
         said = httpx.post(f"{url}/predict/{NAME}", json=ROW, timeout=30).json()
         assert (said["version"], said["route"]) == (1, "fallback")
 

@@ -23,7 +23,7 @@ from typing import Any, ParamSpec, TypeVar
 
 LOADING = "loading"
 # Whoever stops a process from outside says nothing of the model that it was at work with.
-_STOPPED = {0, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL}
+_STOPPED = {0, -signal.SIGINT, -signal.SIGTERM}
 _MARK = struct.Struct("<16sq")  # route, padded with zeros; revision
 _RESTS = bytes(_MARK.size)
 _FAULT = "fault"  # the stack of the thread in which a process faulted
@@ -56,12 +56,23 @@ class Dead:
     told: bool = False
 
     @property
+    def which(self) -> tuple[str, int, int]:
+        """The version, under the routes that it was asked by."""
+        return self.system, self.version, self.revision
+
+    @property
+    def killed(self) -> bool:
+        """Whether the process was killed: by somebody, or for want of memory, which nothing in it can tell."""
+        return self.status == -signal.SIGKILL
+
+    @property
     def says(self) -> str:
         """What happened, in words."""
         names = {one.value: one.name for one in signal.Signals}  # some signals have none
         by = names.get(-self.status, f"signal {-self.status}")
         how = f"with status {self.status}" if self.status >= 0 else f"by {by}"
-        return f"its process ended {how} while it {'was loaded' if self.route == LOADING else 'answered'}"
+        twice = ", twice, as where memory is short" if self.killed else ""
+        return f"its process ended {how} while it {'was loaded' if self.route == LOADING else 'answered'}{twice}"
 
     @property
     def plain(self) -> dict[str, Any]:

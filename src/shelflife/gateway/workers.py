@@ -79,6 +79,7 @@ class Workers:
     def _keep(self, place: int) -> None:
         marks = Path(self._marks.name) / str(place)
         died: dict[tuple[str, int], dying.Dead] = {}  # what the next worker is to know
+        suspect: tuple[str, int, int] | None = None
         while not self._stopping.is_set():
             begun = time.monotonic()
             with self._changing:
@@ -94,7 +95,10 @@ class Workers:
                 died = {which: replace(one, told=True) for which, one in died.items()}
                 by = ""
                 if (one := dying.who(marks, status)) is not None:
-                    died[one.system, one.version] = one
+                    # Somebody may kill a process once, whoever is at work; want of memory comes again.
+                    if not one.killed or one.which == suspect:
+                        died[one.system, one.version] = one
+                    suspect = one.which if one.killed else None
                     by = f", with version {one.version} of {one.system} at work"
                 _log.error("a worker of the gateway has died (%s)%s; another one takes its place", status, by)
                 if said := dying.fault(marks):
