@@ -13,7 +13,7 @@ from shelflife.models import Answers
 from shelflife.plan.spec import REGRESSION, Metric
 from shelflife.profile import Reference
 from shelflife.profile.metrics import of_joint
-from shelflife.renew.measures import measure
+from shelflife.renew.measures import figure, measure, statistic
 
 NAMES = typing.get_args(Metric)
 
@@ -83,3 +83,26 @@ def test_what_is_not_known_is_left_out():
     found = measure(answers, ["a", None, "a"], task="classification", names=["accuracy", "log_loss"])
     assert (found.rows, found.overall) == (2, {"accuracy": 0.5})
     assert measure(answers, [None] * 3, task="classification", names=["accuracy"]).overall == {}
+
+
+@pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c"), ()])
+def test_how_often_a_row_counts_is_as_if_it_were_there_so_often(classes):
+    draw = np.random.default_rng(1)
+    answers, true = said(classes or ("no", "yes"), 300)
+    if not classes:
+        true = draw.normal(size=300)
+        answers = Answers(true + draw.normal(scale=0.1, size=300))
+    times = draw.integers(0, 3, 300)
+    rows = np.repeat(np.arange(300), times)
+    scores = None if answers.scores is None else answers.scores[rows]
+    repeated = Answers(answers.predictions[rows], scores, answers.classes)
+    asked = [name for name in NAMES if (name in REGRESSION) != bool(classes)]
+    for name in asked:
+        found = statistic(name, true, answers)
+        assert found(times * 1.0) == pytest.approx(figure(name, true[rows], repeated)), name
+        assert found(None) == pytest.approx(found(np.ones(300))), name
+    for name in set(NAMES) - set(asked):
+        assert statistic(name, true, answers)(None) is None
+    one_class = (true == true[0]) * 1.0
+    if classes:
+        assert [statistic(name, true, answers)(one_class) for name in ("roc_auc", "average_precision")] == [None] * 2

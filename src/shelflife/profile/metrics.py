@@ -54,9 +54,9 @@ def of_joint(part: Joint, counts: NDArray[np.number], sums: Floats) -> dict[str,
     found = of_confusion(part, known)
     scores_known = scored[:BINS, :, RIGHT].sum() + scored[:BINS, :, WRONG].sum()
     if part.form == "positive" and scores_known:
-        found |= _ranking(_positives(part, scored))
+        found |= ranking(_positives(part, scored))
     if part.form == "classes" and each.shape[0]:
-        areas = [_ranking(each[place, :BINS, :2]) for place in range(each.shape[0])]
+        areas = [ranking(each[place, :BINS, :2]) for place in range(each.shape[0])]
         for name in ("roc_auc", "average_precision"):
             values = [area[name] for area in areas if name in area]
             if len(values) == len(areas):
@@ -114,6 +114,31 @@ def of_confusion(part: Joint, known: NDArray[np.number]) -> dict[str, float]:
     return found
 
 
+def ranking(counts: NDArray[np.number]) -> dict[str, float]:
+    """ROC AUC and average precision from counts; none where there are rows of one kind alone.
+
+    Parameters
+    ----------
+    counts
+        Shape (bins, 2): positives and negatives of each bin of scores, the lowest first. Of bins that hold one score
+        each the figures are exact.
+
+    Examples
+    --------
+    >>> ranking(np.array([[1, 3], [3, 1]]))["roc_auc"]
+    0.75
+    """
+    positive, negative = counts[:, 0].astype(np.float64), counts[:, 1].astype(np.float64)
+    p, n = positive.sum(), negative.sum()
+    if p == 0 or n == 0:
+        return {}
+    below = np.cumsum(negative) - negative
+    area = float((positive * (below + negative / 2)).sum() / (p * n))
+    hits, said = np.cumsum(positive[::-1]), np.cumsum((positive + negative)[::-1])
+    precision = np.divide(hits, said, out=np.zeros_like(hits), where=said > 0)
+    return {"roc_auc": area, "average_precision": float((precision * positive[::-1]).sum() / p)}
+
+
 def of_residual(counts: NDArray[np.integer], sums: Floats) -> dict[str, float]:
     """Mean absolute error, root mean squared error and R² of a regression, in units of the outcome.
 
@@ -155,19 +180,6 @@ def _positives(part: Joint, scored: NDArray[np.number]) -> NDArray[np.number]:
     positive = right[:, is_positive].sum(axis=1) + wrong[:, ~is_positive].sum(axis=1)
     negative = right[:, ~is_positive].sum(axis=1) + wrong[:, is_positive].sum(axis=1)
     return np.stack([positive, negative], axis=1)
-
-
-def _ranking(counts: NDArray[np.number]) -> dict[str, float]:
-    """ROC AUC and average precision from positives and negatives of each score bin, shape (bins, 2)."""
-    positive, negative = counts[:, 0].astype(np.float64), counts[:, 1].astype(np.float64)
-    p, n = positive.sum(), negative.sum()
-    if p == 0 or n == 0:
-        return {}
-    below = np.cumsum(negative) - negative
-    area = float((positive * (below + negative / 2)).sum() / (p * n))
-    hits, said = np.cumsum(positive[::-1]), np.cumsum((positive + negative)[::-1])
-    precision = np.divide(hits, said, out=np.zeros_like(hits), where=said > 0)
-    return {"roc_auc": area, "average_precision": float((precision * positive[::-1]).sum() / p)}
 
 
 def _calibration(part: Joint, scored: NDArray[np.number], score_sums: Floats, total: float) -> float:

@@ -7,7 +7,7 @@ several shares the level among them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from shelflife.detect.betting import bets
-from shelflife.renew.measures import of_counts
+from shelflife.renew.measures import Statistic, of_counts
 from shelflife.renew.paired import not_worse
 
 Floats = NDArray[np.float64]
@@ -152,9 +152,9 @@ def _counted(metric: str, cells: Any, counts: Any, rows: int, classes: int, seed
     ]
 
 
-def resampled(statistic: Callable[[Any], float | None], rows: int, *, seed: int = 0) -> Floats:
-    """A statistic of the places of many draws of the rows; NaN where it does not exist."""
+def resampled(statistic: Statistic, rows: int, *, seed: int = 0) -> Floats:
+    """A statistic of many draws of the rows; NaN where it does not exist."""
     draw = np.random.default_rng(seed)  # the same rows give the same verdict
-    every = np.arange(rows)
-    found = [statistic(draw.choice(every, rows)) for _ in range(_RESAMPLES)]
+    each = (np.bincount(draw.integers(0, rows, rows), minlength=rows) for _ in range(_RESAMPLES))
+    found = [statistic(counts.astype(np.float64)) for counts in each]
     return np.array([math.nan if one is None else one for one in found])

@@ -28,7 +28,7 @@ from shelflife.plan.spec import (
     SizeGate,
 )  # fmt: skip
 from shelflife.renew.evidence import Floats, State, difference, drawn, interval, resampled, share, within
-from shelflife.renew.measures import HARD, figure, losses
+from shelflife.renew.measures import HARD, figure, losses, statistic
 
 LEVEL = 0.05
 FEWEST = 30  # rows from which anything is said
@@ -231,9 +231,10 @@ def _worse_by(metric: str, held: Held) -> list[Floats]:
         said = [held.challenger.predictions, champion.predictions]
         return [sign * (ours - theirs) for ours, theirs in drawn(metric, held.truth, said)]
 
-    def worse(rows: Any) -> float | None:
-        ours = figure(metric, held.truth[rows], _where(held.challenger, rows))
-        theirs = figure(metric, held.truth[rows], _where(champion, rows))
+    asked = [statistic(metric, held.truth, one) for one in (held.challenger, champion)]
+
+    def worse(weights: Any) -> float | None:
+        ours, theirs = (one(weights) for one in asked)
         return None if ours is None or theirs is None else sign * (ours - theirs)
 
     return [resampled(worse, len(held.truth))]
@@ -260,9 +261,7 @@ def _figures(metric: str, held: Held, *, seed: int = 0) -> list[Floats]:
     """The challenger's figure in each of many draws of the rows."""
     if metric in HARD:
         return [one for (one,) in drawn(metric, held.truth, [held.challenger.predictions], seed=seed)]
-    found = resampled(
-        lambda rows: figure(metric, held.truth[rows], _where(held.challenger, rows)), len(held.truth), seed=seed
-    )  # fmt: skip
+    found = resampled(statistic(metric, held.truth, held.challenger), len(held.truth), seed=seed)
     # What is the same in every draw (a ranking without a mistake) is a point, and tells nothing of what was not seen.
     return [found if len(np.unique(found[np.isfinite(found)])) > 1 else found * np.nan]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelflife.models import Answers, label
+from shelflife.profile.metrics import ranking
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Floats = NDArray[np.float64]
+# A metric of some rows by how often each of them counts; None of weights is once.
+Statistic = Callable[[Floats | None], float | None]
 
 # Metrics of what was said, whatever its chance.
 HARD = frozenset({"accuracy", "balanced_accuracy", "precision", "recall", "f1"})
@@ -75,17 +78,16 @@ def measure(
     known = np.array([value is not None and value == value for value in outcomes], dtype=bool)  # noqa: PLR0124 - NaN
     wanted = list(dict.fromkeys(names))
     if task == "regression":
+        said: Any = answers.predictions
         true: Any = np.array([float(value) if ok else np.nan for value, ok in zip(outcomes, known, strict=True)])
     else:
-        made = [label(value) if ok else "" for value, ok in zip(outcomes, known, strict=True)]
-        true = np.array(made, dtype=object)
+        said = answers.predictions.astype(str)
+        true = np.array([label(value) if ok else "" for value, ok in zip(outcomes, known, strict=True)], dtype=str)
 
     def of(rows: NDArray[np.bool_]) -> dict[str, float]:
-        if task == "regression":
-            found = _regression(answers, true, rows)
-        else:
-            found = _classification(answers, true, rows, frozenset(wanted))
-        return {name: found[name] for name in wanted if name in found}
+        some = Answers(said[rows], None if answers.scores is None else answers.scores[rows], answers.classes)
+        found = {name: statistic(name, true[rows], some)(None) for name in wanted}
+        return {name: value for name, value in found.items() if value is not None}
 
     apart = {
         column: {value: of(rows) for value, rows in _parts(values, known)}
@@ -96,25 +98,64 @@ def measure(
 
 def figure(metric: str, truth: Any, answers: Answers) -> float | None:
     """One metric of rows whose outcome is known; None where they do not allow it."""
-    task = "regression" if answers.predictions.dtype.kind == "f" else "classification"
-    found = measure(answers, truth, task=task, names=[metric]).overall.get(metric)
+    found = statistic(metric, truth, answers)(None)
     return None if found is None or not np.isfinite(found) else found
 
 
+def statistic(metric: str, truth: Any, answers: Answers) -> Statistic:
+    """One metric of rows whose outcome is known, which can be asked again and again with other weights.
+
+    Parameters
+    ----------
+    truth
+        Shape (rows,): numbers of a regression, else labels.
+
+    Examples
+    --------
+    >>> said = Answers(np.array(["a", "b", "b"], dtype=object))
+    >>> asked = statistic("accuracy", np.array(["a", "b", "a"], dtype=object), said)
+    >>> asked(None), asked(np.array([1.0, 0.0, 3.0]))
+    (0.6666666666666666, 0.25)
+    """
+    if not len(truth):
+        return lambda weights: None
+    if metric == "accuracy" and answers.predictions.dtype.kind != "f":
+        right = (answers.predictions == truth).astype(np.float64)
+        return lambda weights: _mean(right, weights)
+    each = losses(metric, truth, answers)
+    if each is not None:
+        return lambda weights: _mean(each, weights)
+    if answers.predictions.dtype.kind == "f":
+        return _regression(metric, truth, answers.predictions)
+    if metric in HARD:
+        return _confused(metric, truth.astype(str), answers.predictions.astype(str))
+    if answers.scores is None or not len(answers.classes):
+        return lambda weights: None
+    wanted = truth.astype(str)[:, None] == np.array(answers.classes)
+    return (
+        _calibrated(answers.scores, wanted)
+        if metric == "calibration_error"
+        else _ranked(metric, answers.scores, wanted)
+    )
+
+
 def losses(metric: str, truth: Any, answers: Answers) -> Floats | None:
-    """What each row adds to a metric that is a mean over rows, shape (rows,), more being worse; None of others."""
+    """What each row adds to a metric that is a mean over rows, shape (rows,), more being worse; None of others.
+
+    A class that the model does not know has no chance at all, and every sure answer is wrong where it turns out.
+    """
     found = answers.predictions
     if metric == "mae" and found.dtype.kind == "f":
         return np.asarray(np.abs(found - truth), dtype=np.float64)
     if metric == "accuracy" and found.dtype.kind != "f":
         return np.asarray(found != truth, dtype=np.float64)
-    if metric not in {"log_loss", "brier"} or answers.scores is None:
+    if metric not in {"log_loss", "brier"} or answers.scores is None or not len(answers.classes):
         return None
     wanted = truth.astype(str)[:, None] == np.array(answers.classes)
     if metric == "log_loss":
         return np.asarray(-np.log(np.clip((answers.scores * wanted).sum(axis=1), _LEAST, 1 - _LEAST)))
     brier = ((answers.scores - wanted) ** 2).sum(axis=1) + ~wanted.any(axis=1)
-    return np.asarray(brier / (2 if len(answers.classes) == 2 else 1))
+    return np.asarray(brier / (2 if len(answers.classes) == 2 else 1))  # of two classes that of the one
 
 
 def of_table(answers: Answers, rows: pa.Table, *, task: str, names: Iterable[str], by: Sequence[str]) -> Measured:
@@ -131,30 +172,37 @@ def _parts(values: Sequence[Any], known: NDArray[np.bool_]) -> list[tuple[str, N
     return [(str(found[i]), known & (words == found[i])) for i in order if found[i] and counts[i] >= _FEWEST]
 
 
-def _regression(answers: Answers, true: Floats, rows: NDArray[np.bool_]) -> dict[str, float]:
-    off = true[rows] - answers.predictions[rows]
-    if not len(off):
-        return {}
-    found = {"mae": float(np.abs(off).mean()), "rmse": float(np.sqrt((off**2).mean()))}
-    spread = float(((true[rows] - true[rows].mean()) ** 2).sum())
-    return found | ({"r2": float(1 - (off**2).sum() / spread)} if spread > 0 else {})
+def _mean(values: Floats, weights: Floats | None) -> float:
+    return float(np.average(values, weights=weights))
 
 
-def _classification(
-    answers: Answers, true: Any, rows: NDArray[np.bool_], names: frozenset[str]
-) -> dict[str, float]:  # fmt: skip
-    right, said = true[rows].astype(str), answers.predictions[rows].astype(str)
-    if not len(right):
-        return {}
-    classes, places = np.unique(np.concatenate([right, said]), return_inverse=True)
-    truth, answer = places[: len(right)], places[len(right) :]
-    counts = [
-        np.bincount(one, minlength=len(classes)).astype(np.float64) for one in (truth[truth == answer], truth, answer)
-    ]
-    found = {name: float(of_counts(name, *counts)) for name in names & HARD}
-    if answers.scores is not None and len(answers.classes) and found.keys() != names:
-        found |= _scored(answers.scores[rows], np.array(answers.classes), right)
-    return found
+def _regression(metric: str, truth: Floats, said: Floats) -> Statistic:
+    squares = (truth - said) ** 2
+
+    def of(weights: Floats | None) -> float | None:
+        off = _mean(squares, weights)
+        if metric == "rmse":
+            return float(np.sqrt(off))
+        spread = _mean((truth - _mean(truth, weights)) ** 2, weights)
+        return 1 - off / spread if metric == "r2" and spread > 0 else None
+
+    return of
+
+
+def _confused(metric: str, truth: Any, said: Any) -> Statistic:
+    classes, places = np.unique(np.concatenate([truth, said]), return_inverse=True)
+    true, answer = places[: len(truth)], places[len(truth) :]
+
+    def of(weights: Floats | None) -> float:
+        once = np.ones(len(true)) if weights is None else weights
+        right = np.where(true == answer, once, 0.0)
+        hits, of_it, told = (
+            np.bincount(one, by, len(classes)).astype(np.float64)
+            for one, by in ((true, right), (true, once), (answer, once))
+        )
+        return float(of_counts(metric, hits, of_it, told))
+
+    return of
 
 
 def of_counts(metric: str, hits: Floats, true: Floats, said: Floats) -> Floats:
@@ -182,41 +230,38 @@ def of_counts(metric: str, hits: Floats, true: Floats, said: Floats) -> Floats:
     return np.asarray((each * there).sum(axis=-1) / there.sum(axis=-1))
 
 
-def _scored(scores: Floats, classes: Any, right: Any) -> dict[str, float]:
-    """Metrics of probabilities; those of ranking are the mean over classes, as of a profile with a score each.
+def _ranked(metric: str, scores: Floats, wanted: NDArray[np.bool_]) -> Statistic:
+    """Of two classes that of the second, of more the mean over classes, as of a profile with a score each.
 
-    A class that the model does not know has no chance at all, and every sure answer is wrong where it turns out.
+    None where one of them does not occur.
     """
-    from sklearn import metrics
+    classes = scores.shape[1]
+    columns = range(1, classes) if classes <= 2 else range(classes)
+    # Each score that occurs, and whether it was of the class, is a place to count at.
+    unique = [np.unique(scores[:, i], return_inverse=True) for i in columns]
+    found = [(len(each), 2 * at + ~wanted[:, i]) for i, (each, at) in zip(columns, unique, strict=True)]
 
-    wanted = right[:, None] == classes
-    truth = (scores * wanted).sum(axis=1)
-    brier = ((scores - wanted) ** 2).sum(axis=1) + ~wanted.any(axis=1)
-    two = len(classes) == 2
-    found = {
-        "log_loss": float(-np.log(np.clip(truth, _LEAST, 1 - _LEAST)).mean()),
-        # Of two classes it is that of the one, as of a single score.
-        "brier": float(brier.mean() / (2 if two else 1)),
-        "calibration_error": _calibration(scores[:, 1], wanted[:, 1]) if two else _calibration(*_sure(scores, wanted)),
-    }
-    present = wanted.any(axis=0) & ~wanted.all(axis=0)
-    if present.all() and len(classes) > 1:
-        places = range(len(classes))
-        areas = [metrics.roc_auc_score(wanted[:, i], scores[:, i]) for i in places]
-        precise = [metrics.average_precision_score(wanted[:, i], scores[:, i]) for i in places]
-        found["roc_auc"] = float(np.mean(areas))
-        found["average_precision"] = float(precise[1] if two else np.mean(precise))
-    return found
+    def of(weights: Floats | None) -> float | None:
+        counted = [np.bincount(places, weights, 2 * size).reshape(-1, 2) for size, places in found]
+        each = [ranking(counts).get(metric) for counts in counted]
+        values = [value for value in each if value is not None]
+        return float(np.mean(values)) if values and len(values) == len(each) else None
+
+    return of
 
 
-def _sure(scores: Floats, wanted: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
-    """The score of what was said, and whether it was right."""
-    said = scores.argmax(axis=1)[:, None]
-    return np.take_along_axis(scores, said, axis=1)[:, 0], np.take_along_axis(wanted, said, axis=1)[:, 0]
+def _calibrated(scores: Floats, wanted: NDArray[np.bool_]) -> Statistic:
+    """Expected calibration error over ten equal bins (Naeini et al. 2015).
 
-
-def _calibration(chances: Floats, hits: NDArray[np.bool_]) -> float:
-    """Expected calibration error over ten equal bins (Naeini et al. 2015)."""
+    Of the second of two classes, of more of what was said.
+    """
+    said = np.ones((len(scores), 1), dtype=np.intp) if scores.shape[1] == 2 else scores.argmax(axis=1)[:, None]
+    chances: Floats = np.take_along_axis(scores, said, axis=1)[:, 0]
     bins = np.minimum((chances * _BINS).astype(np.int64), _BINS - 1)
-    off = np.bincount(bins, weights=hits - chances, minlength=_BINS)
-    return float(np.abs(off).sum() / len(chances))
+    off: Floats = np.take_along_axis(wanted, said, axis=1)[:, 0] - chances
+
+    def of(weights: Floats | None) -> float:
+        once = np.ones(len(off)) if weights is None else weights
+        return float(np.abs(np.bincount(bins, off * once, _BINS)).sum() / once.sum())
+
+    return of
