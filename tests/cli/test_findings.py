@@ -24,7 +24,7 @@ from shelflife.workspace import Settings
 def watched(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     """A folder in which the README was followed."""
     folder = tmp_path_factory.mktemp("parcels")
-    told = streams.steady(days=40, rows=100, seed=3)
+    told = streams.steady(days=40, rows=50, seed=3)
     told = told.rename_columns(
         [{"fraud": "said", "charged_back": "true"}.get(name, name) for name in told.schema.names]
     )
@@ -50,7 +50,7 @@ def test_the_readme_leads_to_a_watched_system(watched: Path) -> None:
     (told,) = json.loads(said)
     assert (told["system"], told["reference"]) == ("parcels", 1)
     assert run(watched, "status", "parcel").exit_code == 2
-    assert run(watched, "reference", "parcels", "--end", "2026-02-01").stdout.startswith("✓ Reference 2 of parcels: 2,")
+    assert run(watched, "reference", "parcels", "--end", "2026-02-01").stdout.startswith("✓ Reference 2 of parcels: 1,")
     assert "asks for a date" in run(watched, "reference", "parcels", "--end", "soon").stderr
 
 

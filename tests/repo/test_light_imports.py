@@ -54,3 +54,8 @@ def test_the_command():
 
 def test_the_command_lifespan():
     assert loaded_by(HELP.format(words=["lifespan", "--help"])) & HEAVY == set()
+
+
+def test_a_workspace():
+    light = HEAVY & {"altair", "dask", "duckdb", "joblib", "pandas", "scipy", "sklearn", "skrub", "vl_convert"}
+    assert loaded_by("import shelflife.system, shelflife.loop") & (light | {"mlflow"}) == set()

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from shelflife.check.codes import CODES
 from shelflife.detect import estimate
@@ -214,6 +213,8 @@ def _truths(part: joint.Joint, start: int) -> Iterator[Share]:
 
 
 def _matrix(columns: list[tuple[tuple[int, float], ...]], size: int) -> Any:
+    from scipy import sparse
+
     lengths = [len(column) for column in columns]
     cells = np.array([cell for column in columns for cell, _ in column], dtype=np.int64)
     values = np.array([value for column in columns for _, value in column], dtype=np.float64)

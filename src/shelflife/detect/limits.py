@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -147,6 +146,8 @@ def limits(
     with np.errstate(divide="ignore", invalid="ignore"):
         known = 1.0 / (single / np.where(unseen, everything, total_rows) + (effect - single) / everything)
     known = np.where(everything > 0, known, 0.0)
+    from scipy import stats
+
     freedom = varied.freedom
     chance = SIMULTANEOUS / max(1, streams or size)
     if freedom:
@@ -203,6 +204,8 @@ def upper_bound(mean: Floats, spread: Floats, rows: Floats, tail: Any) -> Floats
     >>> bool(upper_bound(0 * one, 0 * one, one, 0.001)[0, 0] > 0.99)
     True
     """
+    from scipy import stats
+
     z = np.asarray(stats.norm.isf(tail))
     with np.errstate(divide="ignore", invalid="ignore"):
         share = z * z / rows
@@ -231,6 +234,8 @@ class _Variation:
 
 
 def _variation(hits: Floats, rows: Floats, mean: Floats, spread: Floats, phase: Ints) -> _Variation:
+    from scipy import stats
+
     buckets, size = hits.shape
     total = rows.sum(axis=0)
     typical = np.divide((rows**2).sum(axis=0), total, out=np.ones(size), where=total > 0)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from shelflife.models import Answers
 from shelflife.plan.spec import LOSSES
@@ -92,6 +91,8 @@ def prior_shift(
     tolerance
         Shares of rows: what is less has not changed.
     """
+    from scipy import stats
+
     truth, answers = now
     classes = answers.classes
     if answers.scores is None or before[1].scores is None or len(classes) < 2 or before[1].classes != classes:
@@ -121,6 +122,8 @@ def prior_shift(
 
 def _changed(before: tuple[Any, Answers], now: tuple[Any, Answers], tolerance: float) -> bool:
     """Whether the chances that rows of one outcome are given have changed, beyond chance and the tolerance."""
+    from scipy import stats
+
     classes = now[1].classes
     columns = len(classes) if len(classes) > 2 else 1  # of two classes one chance tells the other
     for one in classes:

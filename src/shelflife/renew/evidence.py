@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.special import logsumexp
 
 from shelflife.detect.betting import bets
@@ -91,6 +90,8 @@ def share(hits: int, rows: int, level: float) -> tuple[float, float]:
     >>> [round(end, 3) for end in share(30, 30, 0.05)]
     [0.905, 1.0]
     """
+    from scipy import stats
+
     found = stats.binomtest(hits, rows).proportion_ci(1 - 2 * level, method="exact")
     return float(found.low), float(found.high)
 
@@ -111,6 +112,8 @@ def interval(draws: Sequence[Floats], level: float, rows: int) -> tuple[float, f
 def _ends(found: Floats, level: float, rows: int) -> tuple[float, float]:
     if len(found) < _DEFINED * _RESAMPLES:
         return math.nan, math.nan
+    from scipy import stats
+
     # Percentiles of a bootstrap are a little narrow where rows are few; those of Student's t are as much wider.
     told = max(level, _SURE)
     wider = float(stats.t.ppf(1 - level, rows - 1) / stats.norm.ppf(1 - told))
