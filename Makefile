@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 UV := $(shell command -v uv 2>/dev/null)
-INSTALL := $(if $(UV),uv pip install --quiet --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
+INSTALL := $(if $(UV),uv pip install --quiet --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install --quiet --no-compile)
 ARGS ?=
 
 export UV_PYTHON_DOWNLOADS := never
@@ -82,6 +82,9 @@ else
 	@$(PYTHON) -m venv --clear $(VENV)
 endif
 	@$(INSTALL) --require-hashes -r requirements.lock
+ifeq ($(UV),)
+	@$(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib >/dev/null || true # pip does so on one core, and some cannot be
+endif
 	@touch $@
 
 # The package itself is built by the locked hatchling, so that nothing unlocked is fetched.

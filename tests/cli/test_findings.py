@@ -24,7 +24,7 @@ from shelflife.workspace import Settings
 def watched(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     """A folder in which the README was followed."""
     folder = tmp_path_factory.mktemp("parcels")
-    told = streams.steady(days=40, rows=50, seed=3)
+    told = streams.steady(days=28, rows=50, seed=3)
     told = told.rename_columns(
         [{"fraud": "said", "charged_back": "true"}.get(name, name) for name in told.schema.names]
     )

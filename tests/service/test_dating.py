@@ -23,7 +23,7 @@ from shelflife.workspace import Settings
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
-REFERENCE, AFTER, LIVE = 28, 20, 45  # days; of watching, that after which something changes, and all
+REFERENCE, AFTER, LIVE = 28, 20, 36  # days; of watching, that after which something changes, and all
 ROWS = 100
 MODEL = {"name": "shop", "task": "classification", "prediction": "said", "score": "score",
          "inputs": {"amount": "numeric"}, "outcome": {"name": "true", "within": "3d"}}  # fmt: skip

@@ -21,6 +21,7 @@ EXAMPLES = int(os.environ.get("SHELFLIFE_FUZZ", "20"))
 ASKED = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
+@pytest.mark.parametrize("settings", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_no_request_breaks_the_server(service: tuple[str, str], mode: GenerationMode) -> None:
     url, secret = service

@@ -237,6 +237,7 @@ def test_a_pull_that_was_cut_short_is_gone_on_with(system: System, tmp_path: Pat
     assert kept(system) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)  # nothing comes as far as a store
 @pytest.mark.parametrize(
     ("pull", "says"),
     [

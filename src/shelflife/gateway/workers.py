@@ -94,9 +94,10 @@ class Workers:
             if not self._stopping.is_set():
                 died = {which: replace(one, told=True) for which, one in died.items()}
                 by = ""
+                before, suspect = suspect, None
                 if (one := dying.who(marks, status)) is not None:
                     # Somebody may kill a process once, whoever is at work; want of memory comes again.
-                    if not one.killed or one.which == suspect:
+                    if not one.killed or one.which == before:
                         died[one.system, one.version] = one
                     suspect = one.which if one.killed else None
                     by = f", with version {one.version} of {one.system} at work"
