@@ -3,6 +3,7 @@
     ShelflifeError
     ├── BadInput            what was given cannot be used                 exit 2
     │   ├── Missing         what was asked for is not there
+    │   ├── Away            a database does not answer
     │   ├── PlanError       a plan is not valid (shelflife.plan)
     │   ├── TrainerFailed   the user's trainer raised or returned nonsense
     │   └── Unloadable      an artifact cannot be loaded or used (shelflife.models)
@@ -32,6 +33,10 @@ class BadInput(ShelflifeError, ValueError):
 
 class Missing(BadInput):
     """What was asked for by its name or number is not there."""
+
+
+class Away(BadInput):
+    """A database does not answer, and may later on."""
 
 
 class TrainerFailed(BadInput):

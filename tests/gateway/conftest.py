@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -191,6 +192,25 @@ def wait(until: Callable[[], Any], *, most: float = 60.0) -> Any:
         assert time.monotonic() < end, "it never did"
         pause.wait(0.02)
     return found
+
+
+@contextlib.contextmanager
+def up(desk: Desk, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`shelflife up --role gateway`, as a user starts it; the process and its address."""
+    command = [sys.executable, "-m", "shelflife", "up", "--role", "gateway", "--port", "0", *words]
+    settings = desk.system.settings
+    environment = {**os.environ, "SHELFLIFE_HOME": str(settings.home)}
+    if settings.database is not None:
+        environment["SHELFLIFE_DATABASE"] = settings.database
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            told = next(line for line in process.stderr if line.startswith("Shelflife answers at "))
+            url = told.split()[3]
+            ready(url)
+            yield process, url
+        finally:
+            process.kill()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ import re
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +22,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.gateway.answering import process
-from tests.gateway.conftest import INPUTS, NAME, Constant, Desk, answering, learned, ready, wait
+from tests.gateway.conftest import INPUTS, NAME, Constant, Desk, answering, learned, ready, up, wait
 
 from shelflife import plan
 from shelflife.gateway import last
@@ -191,6 +193,33 @@ def test_a_worker_that_begins_meanwhile_has_them_from_the_disk(apart: tuple[Line
             assert httpx.post(f"{url}/predict/other", json=ROW).status_code == 404
     kept = desk.kept()
     assert {f"{kill}-{number}" for kill in range(2) for number in range(40)} <= set(kept["id"])
+
+
+@pytest.mark.parametrize("apart", ["postgresql"], indirect=True)
+def test_a_gateway_that_is_started_meanwhile_answers_and_what_it_answered_is_kept_later(
+    apart: tuple[Line | Moved, Desk],
+) -> None:
+    way, desk = apart
+    settings = desk.system.settings
+    with up(desk) as (process, url):
+        wait((settings.served_folder / last.NAME).exists)
+        way.cut()
+        process.send_signal(signal.SIGKILL)
+    with up(desk) as (process, url):
+        assert ask(url, id="meanwhile")["version"] == 1
+        way.lay()
+        wait(lambda: (found := desk.system.tables.open(NAME, "predictions")) and found.count() == 1)  # by itself
+        desk.route(3)
+        wait(lambda: ask(url)["version"] == 3)
+        process.terminate()
+        assert process.wait(60) == 0
+    (settings.served_folder / last.NAME).unlink()
+    way.cut()
+    given = {**os.environ, "SHELFLIFE_HOME": str(settings.home), "SHELFLIFE_DATABASE": str(settings.database)}
+    command = [sys.executable, "-m", "shelflife", "up", "--role", "gateway", "--port", "0"]
+    told = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+    assert (told.returncode, "does not answer" in told.stderr) == (2, True)
+    way.lay()
 
 
 @pytest.mark.parametrize("apart", ["postgresql"], indirect=True)

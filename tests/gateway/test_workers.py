@@ -7,10 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,27 +15,13 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.gateway.conftest import NAME, Deadly, Desk, answering, ready, wait
+from tests.gateway.conftest import NAME, Deadly, Desk, answering, ready, up, wait
 
 from shelflife.errors import BadInput
 from shelflife.gateway.access import Guard
 from shelflife.store.database import Database
 
 ROW: dict[str, Any] = {"channel": "mail", "age": 20.0, "weight": 60.5}
-
-
-@contextmanager
-def up(desk: Desk, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-m", "shelflife", "up", "--role", "gateway", "--port", "0", *words]
-    environment = {**os.environ, "SHELFLIFE_HOME": str(desk.system.settings.home)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            url = process.stderr.readline().split()[3]
-            ready(url)
-            yield process, url
-        finally:
-            process.kill()
 
 
 def children(pid: int) -> list[int]:

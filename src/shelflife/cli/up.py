@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import ipaddress
+import logging
 import signal
 import socket
 import sys
@@ -17,11 +19,12 @@ import typer
 
 from shelflife.cli import logs
 from shelflife.cli.frame import complaining, panel
-from shelflife.cli.workspace import Home, opened
-from shelflife.errors import BadInput, nearest
+from shelflife.cli.workspace import Home, opened, settings_of
+from shelflife.errors import Away, BadInput, nearest
 
 if TYPE_CHECKING:
     from shelflife.system import System
+    from shelflife.workspace import Settings
 
 _where = panel("Where")
 _seen = panel("Beyond this machine")
@@ -30,6 +33,8 @@ _served = panel("Gateway")
 
 ROLES = ("all", "api", "loop", "gateway")
 _GATEWAY_PORT = 8701
+_AGAIN = 5.0  # seconds after which a database that is away is asked again
+_log = logging.getLogger("shelflife.gateway")
 
 
 @complaining
@@ -78,18 +83,17 @@ def up(
     if workers < 1:
         raise BadInput(f"--workers asks for at least 1; found {workers}.")
     logs.configure(log, log_level)
+    told: dict[str, Any] = {"log": log, "log_level": log_level}
+    told |= {"most_waiting": most_waiting, "most_bytes": most_log, "guarded": gateway_tokens or not _is_here(host)}
+    if role == "gateway":
+        with _taking(home) as settings:
+            signed = _signed()
+            at, tls = _GATEWAY_PORT if port is None else port, _tls(host, tls_cert, tls_key, behind_proxy)
+            with _answering(settings, host, at, workers, tls=tls, **told):
+                signed.wait()
+        return
     with opened(home) as workspace, contextlib.ExitStack() as beside:
         tls = _tls(host, tls_cert, tls_key, behind_proxy)
-        told: dict[str, Any] = {"log": log, "log_level": log_level}
-        told |= {"most_waiting": most_waiting, "most_bytes": most_log}
-        guarded = gateway_tokens or not _is_here(host)
-        if role == "gateway":
-            signed = _signed()
-            beside.enter_context(_beside(workspace.served().run, "served"))
-            at = _GATEWAY_PORT if port is None else port
-            beside.enter_context(_answering(workspace, host, at, workers, tls=tls, guarded=guarded, **told))
-            signed.wait()
-            return
         beside.enter_context(_beside(workspace.served().run, "served"))
         if role == "loop":
             _beat(workspace)
@@ -97,7 +101,7 @@ def up(
         if role == "all":
             at = _GATEWAY_PORT if gateway_port is None else gateway_port
             beside.enter_context(
-                _answering(workspace, host, at, workers, option="--gateway-port", tls=tls, guarded=guarded, **told)
+                _answering(workspace.settings, host, at, workers, option="--gateway-port", tls=tls, **told)
             )
             from shelflife.loop import Loop
 
@@ -127,8 +131,48 @@ def _beside(run: Callable[[threading.Event], None], name: str) -> Iterator[None]
 
 
 @contextlib.contextmanager
+def _taking(home: Path | None) -> Iterator[Settings]:
+    """Have what is answered taken into the tables: later on, where the database is away and the disk has routes."""
+    with contextlib.ExitStack() as beside:
+        try:
+            workspace = beside.enter_context(opened(home))
+        except Away as error:
+            settings = settings_of(home)
+            if not _has_routes(settings):
+                raise
+            _log.error("%s The routes of the disk are answered by until it does.", error)
+            run: Callable[[threading.Event], None] = functools.partial(_take_later, home)
+        else:
+            settings, run = workspace.settings, workspace.served().run
+        beside.enter_context(_beside(run, "served"))
+        yield settings
+
+
+def _has_routes(settings: Settings) -> bool:
+    from shelflife.gateway import last
+
+    with contextlib.suppress(BadInput):  # damaged
+        found = last.read(settings.served_folder / last.NAME, of=last.identity(settings.database_url))
+        return found is not None and bool(found[0].routes)
+    return False
+
+
+def _take_later(home: Path | None, stop: threading.Event) -> None:
+    """Take what is answered into the tables as soon as the database answers."""
+    while not stop.wait(_AGAIN):
+        try:
+            with opened(home) as workspace:
+                _log.info("the database answers again")
+                workspace.served().run(stop)
+        except Away as error:
+            _log.debug("%s", error)
+        except BadInput as error:
+            _log.error("what was answered is not taken into the tables: %s", error)
+
+
+@contextlib.contextmanager
 def _answering(
-    workspace: System, host: str, port: int, workers: int, *, tls: dict[str, Any], option: str = "--port", **told: Any
+    settings: Settings, host: str, port: int, workers: int, *, tls: dict[str, Any], option: str = "--port", **told: Any
 ) -> Iterator[None]:
     """Have models answer beside what else is done."""
     try:
@@ -136,7 +180,7 @@ def _answering(
         from shelflife.gateway.workers import Workers
     except ImportError as error:
         raise BadInput(f"The gateway needs {error.name}: pip install 'shelflife[server]'.") from error
-    options = Options(workspace.settings.model_dump_json(), server=tls, **told)
+    options = Options(settings.model_dump_json(), server=tls, **told)
     with _listening(host, port, option) as listening:
         _usable(config(options))
         at = _url(host, listening.getsockname()[1], bool(tls))

@@ -31,7 +31,7 @@ def opened(home: Path | None, *, make: bool = False) -> Iterator[System]:
         from shelflife.system import System
     except ImportError as error:
         raise BadInput(f"A workspace needs {error.name}: pip install 'shelflife[server]'.") from error
-    settings = _settings(home)
+    settings = settings_of(home)
     system = System(settings, make=make or settings.database is not None)
     try:
         yield system
@@ -42,13 +42,14 @@ def opened(home: Path | None, *, make: bool = False) -> Iterator[System]:
 def is_there(home: Path | None) -> bool:
     """Whether there is a workspace to open."""
     try:
-        settings = _settings(home)
+        settings = settings_of(home)
     except ImportError:
         return False
     return settings.is_there or settings.database is not None
 
 
-def _settings(home: Path | None) -> Settings:
+def settings_of(home: Path | None) -> Settings:
+    """Where the workspace keeps its things, which needs nothing of it."""
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InternalError, NoSuchModuleError, OperationalError
 
-from shelflife.errors import BadInput
+from shelflife.errors import Away, BadInput
 from shelflife.store.schema import FORM
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -37,7 +37,9 @@ class Database:
     Raises
     ------
     BadInput
-        Where the URL cannot be used or nothing answers there.
+        Where the URL cannot be used.
+    Away
+        Where nothing answers there.
     """
 
     def __init__(self, url: str | Path, *, read_only: bool = False) -> None:
@@ -52,7 +54,7 @@ class Database:
                 f"The database is to be sqlite:///FILE or postgresql://USER@HOST/NAME; found {self.name}: {error}."
             ) from error
         except DBAPIError as error:
-            raise BadInput(f"The database {self.name} does not answer: {str(error.orig).strip()}.") from error
+            raise Away(f"The database {self.name} does not answer: {str(error.orig).strip()}.") from error
 
     @property
     def is_sqlite(self) -> bool:
