@@ -106,6 +106,8 @@ class Model:
             if not np.isfinite(found).all():
                 raise Unloadable("The model answered NaN or infinity.")
             return Answers(found)
+        if shares is not None and not np.isfinite(shares).all():
+            raise Unloadable("The model answered chances that are NaN or infinity.")
         if shares is None:
             found = np.array([label(one) for one in found.tolist()], dtype=object)
         return Answers(found, shares, classes)

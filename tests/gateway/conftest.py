@@ -91,10 +91,10 @@ class Breaking(Constant):
 
 
 class Deadly(Constant):
-    """A model whose process ends, by a signal or status 7, where it is asked about whoever is older than 100, or on
-    loading where it says so."""
+    """A model whose process ends, by a signal or status 7, where it is asked about whoever is older than 100; or as it
+    is loaded, as often as a file says."""
 
-    def __init__(self, says: str, *, by: int | None = signal.SIGSEGV, loading: bool = False) -> None:
+    def __init__(self, says: str, *, by: int | None = signal.SIGSEGV, loading: Path | None = None) -> None:
         super().__init__(says)
         self.by, self.loading = by, loading
 
@@ -110,7 +110,8 @@ class Deadly(Constant):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if self.loading:
+        if self.loading and (often := int(self.loading.read_text())):
+            self.loading.write_text(str(often - 1))
             self.end()
 
 

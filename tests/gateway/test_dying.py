@@ -53,6 +53,15 @@ def test_a_fault_is_of_the_model_in_whose_thread_it_is(tmp_path: Path, last: int
     assert died(tmp_path, "fault", last, *models) == Dead(system, int(version), route, 7, -11)
 
 
+def test_a_fault_where_no_model_is_at_work_is_of_none(tmp_path: Path) -> None:
+    mark = Mark(tmp_path, "desk", 2)
+    mark.begin("canary", 7)
+    (tmp_path / "fault").write_text('Stack (most recent call first):\n  File "x.py", line 1 in at-work-999999\n')
+    assert who(tmp_path, -11) is None
+    (tmp_path / "fault").write_text("")
+    assert who(tmp_path, -11) == Dead("desk", 2, "canary", 7, -11)
+
+
 def test_without_a_fault_it_is_what_was_being_loaded_or_is_newest_or_not_known(tmp_path: Path) -> None:
     def exits(*models: str) -> tuple[int, str] | None:
         folder = clear(tmp_path / "marks")

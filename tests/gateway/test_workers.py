@@ -139,7 +139,10 @@ def test_who_kills_a_worker_once_says_nothing_of_its_model_and_twice_that_memory
         process.terminate()
         process.wait(60)
     (failed,) = desk.kept("shadows").dropna(subset="error").to_dict("records")
-    assert failed["error"] == "its process ended by SIGKILL while it answered, twice, as where memory is short"
+    assert (
+        failed["error"]
+        == "its process ended by SIGKILL while it answered, like the one before, as where memory is short"
+    )
 
 
 def test_what_is_known_of_a_model_outlives_other_workers_and_ends_with_the_routes(desk: Desk) -> None:
@@ -174,15 +177,39 @@ def test_what_is_known_of_a_model_outlives_other_workers_and_ends_with_the_route
     assert len(desk.kept("shadows").dropna(subset="error")) == 1  # told once
 
 
-def test_a_model_that_ends_its_process_as_it_is_loaded_is_refused_until_the_routes_are_others(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("by", "says"), [
+        (None, "Its process ended with status 7 while it was loaded."),
+        (signal.SIGKILL,
+         "Its process ended by SIGKILL while it was loaded, like the one before, as where memory is short."),
+    ],
+)  # fmt: skip
+def test_a_model_that_ends_its_process_as_it_is_loaded_is_refused_until_the_routes_are_others(
+    desk: Desk, tmp_path: Path, by: int | None, says: str
+) -> None:
+    often = tmp_path / "often"
     with up(desk) as (_, url):
-        desk.version(2, Deadly("x", by=None, loading=True))
+        desk.version(2, Deadly("x", by=by, loading=often))
+        often.write_text("9")
         desk.route(1, canary=2, share=1.0)
         (told,) = wait(lambda: desk.system.ledger.entries(kind="version.refused"))
-        assert told.body["says"] == "Its process ended with status 7 while it was loaded."
+        assert told.body["says"] == says
         ready(url)
         said = httpx.post(f"{url}/predict/{NAME}", json=ROW, timeout=30).json()
         assert (said["version"], said["route"]) == (1, "fallback")
+        assert int(often.read_text()) == 9 - (1 if by is None else 2)
+
+
+def test_a_champion_that_was_killed_as_it_was_loaded_is_loaded_again(desk: Desk, tmp_path: Path) -> None:
+    often = tmp_path / "often"
+    often.write_text("0")
+    desk.version(2, Deadly("x", by=signal.SIGKILL, loading=often))
+    often.write_text("2")
+    desk.route(2)
+    with up(desk) as (_, url):
+        assert httpx.post(f"{url}/predict/{NAME}", json=ROW, timeout=30).json()["version"] == 2
+    assert often.read_text() == "0"
+    assert desk.system.ledger.entries(kind="version.refused") == []
 
 
 def test_whoever_is_left_alone_ends(desk: Desk) -> None:

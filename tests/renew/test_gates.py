@@ -123,9 +123,20 @@ def test_that_no_mistake_was_seen_in_a_few_rows_is_no_proof(gate: Any, few: Any,
     assert [states(asked, [flawless(*rows)]) for rows in (few, many)] == [["unknown"], ["pass"]]
 
 
-def test_a_ranking_is_not_judged_by_a_few_rows_of_a_class_nor_without_a_mistake() -> None:
-    asked = asking({"metric": "roc_auc", "at_least": 0.7})
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision", "log_loss", "brier", "calibration_error"])
+def test_what_is_the_same_of_all_rows_tells_nothing_of_those_that_were_not_seen(metric: str) -> None:
+    limit = {"at_least": 0.7} if metric in {"roc_auc", "average_precision"} else {"at_most": 0.5}
+    asked = asking({"metric": metric, **limit})
     assert states(asked, [flawless(200, 3), flawless(200, 100)]) == ["unknown", "unknown"]
+    if "at_most" in limit:
+        fair = asking({"fairness": "channel", "metric": metric, "gap": 0.1})
+        assert states(fair, [flawless(200, 100)]) == ["unknown"]
+        draw = np.random.default_rng(0)
+        unsure = flawless(200, 100)
+        chances = draw.uniform(0.6, 0.9, 200)[:, None]
+        sure = unsure.truth[:, None] == np.array(["a", "b"])
+        answers = Answers(unsure.truth.copy(), np.where(sure, chances, 1 - chances), ("a", "b"))
+        assert states(asked, [Held(unsure.truth, answers, answers, unsure.baseline, unsure.segments)]) == ["pass"]
 
 
 def test_a_smaller_level_asks_for_more_than_all_draws_tell() -> None:

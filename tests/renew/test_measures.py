@@ -106,3 +106,23 @@ def test_how_often_a_row_counts_is_as_if_it_were_there_so_often(classes):
     one_class = (true == true[0]) * 1.0
     if classes:
         assert [statistic(name, true, answers)(one_class) for name in ("roc_auc", "average_precision")] == [None] * 2
+
+
+def test_chances_that_are_missing_and_classes_that_do_not_occur_rank_nothing():
+    answers, true = said(("no", "yes"), 300)
+    ranked = ("roc_auc", "average_precision")
+    assert None not in [figure(name, true, answers) for name in ranked]
+    holed = answers.scores.copy()
+    holed[:5] = np.nan
+    missing = Answers(answers.predictions, holed, answers.classes)
+    names = (*ranked, "calibration_error", "log_loss", "brier")
+    assert [figure(name, true, missing) for name in names] == [None] * 5
+    other = np.where(true == "no", "another", true).astype(object)
+    assert [figure(name, other, answers) for name in ranked] == [None] * 2
+
+
+def test_outcomes_that_do_not_vary_have_no_r2():
+    draw = np.random.default_rng(0)
+    true = np.full(100, 0.1)
+    assert figure("r2", true, Answers(true + draw.normal(size=100))) is None
+    assert figure("rmse", true, Answers(true + 1.0)) == pytest.approx(1.0)

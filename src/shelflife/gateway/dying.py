@@ -46,6 +46,8 @@ class Dead:
         With which the process ended; less than zero a signal.
     told
         Whether a worker before has logged it.
+    again
+        Whether the worker before was killed with the same version at work.
     """
 
     system: str
@@ -54,6 +56,7 @@ class Dead:
     revision: int
     status: int
     told: bool = False
+    again: bool = False
 
     @property
     def which(self) -> tuple[str, int, int]:
@@ -71,8 +74,8 @@ class Dead:
         names = {one.value: one.name for one in signal.Signals}  # some signals have none
         by = names.get(-self.status, f"signal {-self.status}")
         how = f"with status {self.status}" if self.status >= 0 else f"by {by}"
-        twice = ", twice, as where memory is short" if self.killed else ""
-        return f"its process ended {how} while it {'was loaded' if self.route == LOADING else 'answered'}{twice}"
+        again = ", like the one before, as where memory is short" if self.again else ""
+        return f"its process ended {how} while it {'was loaded' if self.route == LOADING else 'answered'}{again}"
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -155,8 +158,8 @@ def fault(folder: Path) -> str:
 def who(folder: Path, status: int) -> Dead | None:
     """The version by which a process died, as far as its marks tell; None where it was stopped, or it is not known.
 
-    Where several were at work, it is the one in whose thread the process faulted; else one that was being loaded, or
-    the newest of one system.
+    It is the one in whose thread the process faulted, if it was at work; where that is not known one that was being
+    loaded, or the newest of one system.
 
     Parameters
     ----------
@@ -178,7 +181,7 @@ def who(folder: Path, status: int) -> Dead | None:
     marks = set(re.findall(rf"^  File .* in {_FRAME}([0-9]+)$", fault(folder), re.MULTILINE))
     sure = [one for mark, one in found if mark in marks]
     loading = [one for _, one in found if one.route == LOADING]
-    likely = sure or loading or [one for _, one in found]
+    likely = sure if marks else loading or [one for _, one in found]
     if len({one.system for one in likely}) != 1:
         return None
     return max(likely, key=lambda one: one.version)

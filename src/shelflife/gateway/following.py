@@ -362,7 +362,7 @@ class Following:
         died = self._died.get((*which, routes.revision))
         loaded, mark = None, Mark(self._marks, *which)
         try:
-            said = self._there(routes.system, version, found, died)
+            said = self._there(routes, version, found, died)
             mark.begin(LOADING, routes.revision)
             folder = local(said.source, self._cache, said.digest)
             model = mark.within(load)(folder, said.written.plan, expected=said.digest)
@@ -389,11 +389,12 @@ class Following:
         return loaded
 
     @staticmethod
-    def _there(system: str, version: int, found: Version | None, died: Dead | None) -> Version:
-        if died is not None and died.route == LOADING:
+    def _there(routes: Routes, version: int, found: Version | None, died: Dead | None) -> Version:
+        # A champion that was killed is loaded again: nobody else could answer, and memory may be there now.
+        if died is not None and died.route == LOADING and not (died.killed and version == routes.champion):
             raise Unloadable(f"{died.says[0].upper()}{died.says[1:]}.")
         if found is None:
-            raise BadInput(f"There is no version {version} of {system}.")
+            raise BadInput(f"There is no version {version} of {routes.system}.")
         return found
 
     def _tell(self, routes: Routes, version: int, error: ShelflifeError) -> None:

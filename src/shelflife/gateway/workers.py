@@ -21,6 +21,7 @@ from shelflife.gateway.worker import Options
 
 _COMMAND = (sys.executable, "-m", "shelflife.cli.worker")
 _SOON = 1.0  # seconds within which a worker that dies is not replaced at once
+_AGAIN = 600.0  # seconds within which a worker that is killed with the same version at work counts as that one's doing
 _SAID = 8_000  # letters of what a process left of its fault
 _PATIENCE = 20.0  # seconds in which a worker that is told to stop does
 _log = logging.getLogger("shelflife.gateway")
@@ -79,7 +80,7 @@ class Workers:
     def _keep(self, place: int) -> None:
         marks = Path(self._marks.name) / str(place)
         died: dict[tuple[str, int], dying.Dead] = {}  # what the next worker is to know
-        suspect: tuple[str, int, int] | None = None
+        suspect: tuple[dying.Dead, float] | None = None  # that was killed once, and when
         while not self._stopping.is_set():
             begun = time.monotonic()
             with self._changing:
@@ -96,10 +97,13 @@ class Workers:
                 by = ""
                 before, suspect = suspect, None
                 if (one := dying.who(marks, status)) is not None:
-                    # Somebody may kill a process once, whoever is at work; want of memory comes again.
-                    if not one.killed or one.which == before:
+                    now = time.monotonic()
+                    if one.killed:
+                        # Somebody may kill a process once, whoever is at work; want of memory comes again, and soon.
+                        soon = before is not None and now - before[1] < _AGAIN and before[0].which == one.which
+                        one, suspect = replace(one, again=soon), (one, now)
+                    if one.again or not one.killed:
                         died[one.system, one.version] = one
-                    suspect = one.which if one.killed else None
                     by = f", with version {one.version} of {one.system} at work"
                 _log.error("a worker of the gateway has died (%s)%s; another one takes its place", status, by)
                 if said := dying.fault(marks):

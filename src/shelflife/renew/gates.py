@@ -32,6 +32,7 @@ from shelflife.renew.measures import HARD, figure, losses, statistic
 
 LEVEL = 0.05
 FEWEST = 30  # rows from which anything is said
+_ROUNDING = 1e-9  # of a figure: two draws that differ by less say the same
 
 
 @dataclass(frozen=True)
@@ -262,8 +263,10 @@ def _figures(metric: str, held: Held, *, seed: int = 0) -> list[Floats]:
     if metric in HARD:
         return [one for (one,) in drawn(metric, held.truth, [held.challenger.predictions], seed=seed)]
     found = resampled(statistic(metric, held.truth, held.challenger), len(held.truth), seed=seed)
-    # What is the same in every draw (a ranking without a mistake) is a point, and tells nothing of what was not seen.
-    return [found if len(np.unique(found[np.isfinite(found)])) > 1 else found * np.nan]
+    # What is the same in every draw but for rounding (a ranking without a mistake, answers that are all as sure) is a
+    # point, and tells nothing of what was not seen.
+    there = found[np.isfinite(found)]
+    return [found * np.nan if not len(there) or np.ptp(there) <= _ROUNDING * np.abs(there).max() else found]
 
 
 # ---- other gates -----------------------------------------------------------------------------------------------------

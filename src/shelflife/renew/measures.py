@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Floats = NDArray[np.float64]
-# A metric of some rows by how often each of them counts; None of weights is once.
+# A metric of some rows by how often each of them counts, of which one has to; None of weights is once each.
 Statistic = Callable[[Floats | None], float | None]
 
 # Metrics of what was said, whatever its chance.
 HARD = frozenset({"accuracy", "balanced_accuracy", "precision", "recall", "f1"})
 _LEAST = float(np.finfo(np.float64).eps)  # as scikit-learn clips probabilities
+_NOTHING = 1e-12  # of the squares of outcomes: rounding, and no spread
 _BINS = 10
 _FEWEST = 10  # rows of a segment that is measured apart
 _MOST = 100  # segments of a column, the largest first
@@ -78,7 +80,7 @@ def measure(
     known = np.array([value is not None and value == value for value in outcomes], dtype=bool)  # noqa: PLR0124 - NaN
     wanted = list(dict.fromkeys(names))
     if task == "regression":
-        said: Any = answers.predictions
+        said: Any = answers.predictions.astype(np.float64)
         true: Any = np.array([float(value) if ok else np.nan for value, ok in zip(outcomes, known, strict=True)])
     else:
         said = answers.predictions.astype(str)
@@ -108,7 +110,7 @@ def statistic(metric: str, truth: Any, answers: Answers) -> Statistic:
     Parameters
     ----------
     truth
-        Shape (rows,): numbers of a regression, else labels.
+        Shape (rows,): numbers of a regression, else labels as `shelflife.models.label` writes them.
 
     Examples
     --------
@@ -119,19 +121,21 @@ def statistic(metric: str, truth: Any, answers: Answers) -> Statistic:
     """
     if not len(truth):
         return lambda weights: None
-    if metric == "accuracy" and answers.predictions.dtype.kind != "f":
-        right = (answers.predictions == truth).astype(np.float64)
-        return lambda weights: _mean(right, weights)
+    if answers.predictions.dtype.kind == "f":
+        each = losses(metric, truth, answers)
+        return _regression(metric, truth, answers.predictions) if each is None else partial(_mean, each)
+    truth, said = truth.astype(str), answers.predictions.astype(str)
+    if metric == "accuracy":
+        return partial(_mean, (said == truth).astype(np.float64))
+    if metric in HARD:
+        return _confused(metric, truth, said)
     each = losses(metric, truth, answers)
     if each is not None:
-        return lambda weights: _mean(each, weights)
-    if answers.predictions.dtype.kind == "f":
-        return _regression(metric, truth, answers.predictions)
-    if metric in HARD:
-        return _confused(metric, truth.astype(str), answers.predictions.astype(str))
-    if answers.scores is None or not len(answers.classes):
+        return partial(_mean, each)
+    # What is missing never counts as good: NaN would rank above every chance.
+    if answers.scores is None or not len(answers.classes) or not np.isfinite(answers.scores).all():
         return lambda weights: None
-    wanted = truth.astype(str)[:, None] == np.array(answers.classes)
+    wanted = truth[:, None] == np.array(answers.classes)
     return (
         _calibrated(answers.scores, wanted)
         if metric == "calibration_error"
@@ -184,7 +188,8 @@ def _regression(metric: str, truth: Floats, said: Floats) -> Statistic:
         if metric == "rmse":
             return float(np.sqrt(off))
         spread = _mean((truth - _mean(truth, weights)) ** 2, weights)
-        return 1 - off / spread if metric == "r2" and spread > 0 else None
+        varies = spread > _NOTHING * _mean(truth**2, weights)
+        return 1 - off / spread if metric == "r2" and varies else None
 
     return of
 
@@ -233,7 +238,7 @@ def of_counts(metric: str, hits: Floats, true: Floats, said: Floats) -> Floats:
 def _ranked(metric: str, scores: Floats, wanted: NDArray[np.bool_]) -> Statistic:
     """Of two classes that of the second, of more the mean over classes, as of a profile with a score each.
 
-    None where one of them does not occur.
+    None where a class does not occur, or all are of one.
     """
     classes = scores.shape[1]
     columns = range(1, classes) if classes <= 2 else range(classes)
@@ -242,6 +247,8 @@ def _ranked(metric: str, scores: Floats, wanted: NDArray[np.bool_]) -> Statistic
     found = [(len(each), 2 * at + ~wanted[:, i]) for i, (each, at) in zip(columns, unique, strict=True)]
 
     def of(weights: Floats | None) -> float | None:
+        if not (wanted.any(axis=0) if weights is None else weights @ wanted > 0).all():
+            return None
         counted = [np.bincount(places, weights, 2 * size).reshape(-1, 2) for size, places in found]
         each = [ranking(counts).get(metric) for counts in counted]
         values = [value for value in each if value is not None]
