@@ -123,14 +123,14 @@ def apart(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Line
 
 
 def ask(url: str, **more: Any) -> Any:
-    found = httpx.post(f"{url}/predict/{NAME}", json={**ROW, **more})
+    found = httpx.post(f"{url}/predict/{NAME}", json={**ROW, **more}, timeout=30)
     assert found.status_code == 200, found.text
     return found.json()
 
 
 def figure(url: str, name: str) -> float:
     """A figure of a gateway."""
-    families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
+    families = text_string_to_metric_families(httpx.get(f"{url}/metrics", timeout=30).text)
     (found,) = (one.value for family in families for one in family.samples if one.name == name)
     return found
 
