@@ -136,11 +136,9 @@ def statistic(metric: str, truth: Any, answers: Answers) -> Statistic:
     if answers.scores is None or not len(answers.classes) or not np.isfinite(answers.scores).all():
         return lambda weights: None
     wanted = truth[:, None] == np.array(answers.classes)
-    return (
-        _calibrated(answers.scores, wanted)
-        if metric == "calibration_error"
-        else _ranked(metric, answers.scores, wanted)
-    )
+    if metric == "calibration_error":
+        return _calibrated(answers.scores, wanted)
+    return _ranked(metric, answers.scores, wanted)
 
 
 def losses(metric: str, truth: Any, answers: Answers) -> Floats | None:
