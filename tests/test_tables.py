@@ -17,6 +17,7 @@ import pytest
 from shelflife import tables
 from shelflife.errors import BadInput
 
+YES_NO = "id,o,b,t\n1,yes,True,t\n2,no,False,f\n3,,true,t\n"
 Sorting = Callable[..., tables.SortedTable]
 
 
@@ -246,3 +247,12 @@ def test_hostile_column_names_are_only_names(sorting: Sorting) -> None:
     name = 'x"; DROP TABLE source; --'
     found = sorting(pa.table({"ts": [dt.date(2026, 1, 1)], "y": [1], name: [7]})).open()
     assert found[name].to_pylist() == [7]
+
+
+def test_words_of_a_csv_are_kept_and_what_is_true_or_false_is_so(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(YES_NO)
+    with tables.open_rows(tmp_path / "a.csv", time=None, folder=tmp_path) as rows:
+        found = pa.Table.from_batches(rows.batches(rows.schema.names))
+    assert found.to_pydict() == {
+        "id": [1, 2, 3], "o": ["yes", "no", None], "b": [True, False, True], "t": ["t", "f", "t"],
+    }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,14 @@ from shelflife.errors import BadInput
 from shelflife.observe import changes, snapshots
 from shelflife.observe.changes import Change
 from shelflife.plan import Plan
+from shelflife.profile.joint import Joint
 from shelflife.renew import registry, run
 from shelflife.renew.registry import Pointer, Version
 from shelflife.renew.run import Done, Renewal
 from shelflife.renew.steps import Step, steps
 from shelflife.renew.triggers import Due
 from shelflife.watch import reference
+from shelflife.watch.state import reference_number, reference_profile
 
 if TYPE_CHECKING:
     from shelflife.renew.adopt import Adopted
@@ -66,10 +69,26 @@ class Versions:
         here = self._system
         number, _, written = here.newest(system)
         rows = snapshots.some(here.tables, written.plan)
-        return adopt(
+        made = adopt(
             here.database, here.settings, written.plan, number, source, rows=rows, champion=champion, by=by,
             because=because, now=here.clock.now(), brief=_told,
         )  # fmt: skip
+        note = self._scores_of_another_meaning(written.plan)
+        return made if note is None else replace(made, notes=(*made.notes, note))
+
+    def _scores_of_another_meaning(self, plan: Plan) -> str | None:
+        """That live scores are not those of the reference, where it was learnt from rows that no gateway answered."""
+        with self._system.database.reading() as connection:
+            known = reference_number(connection, plan.system)
+            part = None if known is None else reference_profile(connection, known).layout.outcome
+        if not isinstance(part, Joint) or part.form != "positive" or len(plan.model.score) != 1:
+            return None
+        score = plan.model.score[0]
+        return (
+            f"The reference reads {score!r} as the chance of {part.positive!r}, and a gateway tells the chance of what"
+            f" it predicts: what is found of {score!r}, and what is estimated by it, is not to be trusted until a"
+            f" reference is taken of rows that it has answered (`shelflife reference {plan.system}`)."
+        )
 
     def reproduce(self, system: str, number: int, *, at: Path, **options: Any) -> Reproduced:
         """Make a version again from what was recorded."""

@@ -185,6 +185,7 @@ MISTAKES = [
     ("at_least: 0.85", "at_most: 0.85", None, "promises the wrong side: of accuracy more is better. Write `at_least`"),
     ("metric: accuracy, at_least: 0.85", "metric: log_loss, at_least: 0.85", None, "promises the wrong side"),
     ("metric: accuracy, at_least: 0.85", "metric: mae, at_most: 2", None, "does not fit a classification"),
+    ("fairness: express, metric: recall", "fairness: express, metric: mae", None, "does not fit a classification"),
     ("not_worse_by: 0.005", "not_worse_by: 5", None, "is to be at most 1, accuracy is a share; found 5"),
     ("at_least: 0.9", "at_least: 0.9, at_most: 0.2", None, "cannot hold: at least 0.9 and at most 0.2"),
     ("steps: [0.05, 0.25, 1.0]", "steps: [0.25, 0.05, 1.0]", None, "are to rise and to end at 1.0"),

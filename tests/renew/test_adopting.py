@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import timedelta
 
 import mlflow
 import mlflow.sklearn
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -201,11 +203,25 @@ def test_a_pyfunc(system, tmp_path):
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_scores_that_the_reference_reads_otherwise_are_told(system, tmp_path):
+    told = rows(200)
+    chance = 1 / (1 + np.exp(4 * told["age"].to_numpy()))
+    send(system, told.append_column("score", pa.array(chance)))
+    system.clock.advance(timedelta(days=30))
+    source = saved(tmp_path / "theirs")
+    assert not [note for note in adopt(system, source).notes if "reads" in note]
+    system.watching.take_reference(DESK, by="lead")
+    (note,) = [note for note in adopt(system, source).notes if "reads" in note]
+    assert note.startswith("The reference reads 'confidence' as the chance of 'card', and a gateway tells the chance")
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_what_is_no_model(system, tmp_path):
-    folder = tmp_path / "nothing"
-    folder.mkdir()
-    with pytest.raises(BadInput, match="is no MLflow model"):
-        adopt(system, folder)
+    for folder in (tmp_path / "nothing", system.settings.home.parent):  # which holds where it would be copied to
+        folder.mkdir(exist_ok=True)
+        with pytest.raises(BadInput, match="is no MLflow model: it holds no file `MLmodel`"):
+            adopt(system, folder)
+    assert list(system.settings.home.glob("adopting-*")) == []
     for source in ("nowhere", "", " ", "http://somewhere/theirs"):
         says = r"asked for as models:/NAME/3, .*, runs:/ID/model, .* or a folder; found "
         with pytest.raises(BadInput, match=f"{says}'{source}'"):

@@ -114,6 +114,8 @@ def test_who_decides_is_the_plans_to_say(desk: Callable[..., Desk]) -> None:
     with pytest.raises(BadInput, match="A rejection needs a reason"):
         renewing.decide(made.number, approve=False, person="deputy", reason=" ")
     renewing.decide(made.number, approve=False, person="deputy", reason="not before Easter")
+    with pytest.raises(BadInput, match="was rejected by deputy, and ends at the next look"):
+        renewing.cancel(made.number, reason="never mind", by="lead")
     with pytest.raises(BadInput, match="was rejected by deputy"):
         renewing.decide(made.number, approve=True, person="deputy", reason="")
     here.tend()

@@ -80,8 +80,9 @@ def up(
             raise BadInput(f"{option} asks for {', '.join(allowed)}; found {value!r}. {nearest(value, allowed)}")
     if role == "gateway" and gateway_port is not None:
         raise BadInput("With --role gateway its port is --port; --gateway-port is that of a gateway beside the API.")
-    if workers < 1:
-        raise BadInput(f"--workers asks for at least 1; found {workers}.")
+    for option, number in (("--workers", workers), ("--most-waiting", most_waiting), ("--most-log", most_log)):
+        if number < 1:
+            raise BadInput(f"{option} asks for at least 1; found {number}.")
     logs.configure(log, log_level)
     told: dict[str, Any] = {"log": log, "log_level": log_level}
     told |= {"most_waiting": most_waiting, "most_bytes": most_log, "guarded": gateway_tokens or not _is_here(host)}

@@ -182,13 +182,12 @@ def _limits(plan: Plan) -> Iterator[tuple[Place, str]]:
     for position, gate in enumerate(plan.renew.gates if plan.renew is not None else ()):
         if isinstance(gate, MetricGate):
             bounds.append((("renew", "gates", position), gate.metric, gate))
+        if isinstance(gate, FairnessGate):
+            yield from _fits(plan, ("renew", "gates", position), gate.metric)
     for place, metric, bound in bounds:
-        if (metric in REGRESSION) != (plan.model.task == "regression"):
-            measures = "mae, rmse or r2" if plan.model.task == "regression" else "accuracy, f1 and the like"
-            yield (
-                (*place, "metric"),
-                f"`{dotted(place)}.metric` does not fit a {plan.model.task}: found {metric}, asked for is {measures}.",
-            )
+        unfit = [*_fits(plan, place, metric)]
+        yield from unfit
+        if unfit:
             continue
         if (
             isinstance(bound, MetricGate)
@@ -209,6 +208,15 @@ def _limits(plan: Plan) -> Iterator[tuple[Place, str]]:
                 f"`objective.kpis[{position + 1}].value_per_point.amount` is to be more than 0; leave it out if a point"
                 " is worth nothing.",
             )
+
+
+def _fits(plan: Plan, place: Place, metric: str) -> Iterator[tuple[Place, str]]:
+    if (metric in REGRESSION) != (plan.model.task == "regression"):
+        measures = "mae, rmse or r2" if plan.model.task == "regression" else "accuracy, f1 and the like"
+        yield (
+            (*place, "metric"),
+            f"`{dotted(place)}.metric` does not fit a {plan.model.task}: found {metric}, asked for is {measures}.",
+        )
 
 
 def _reachable(place: Place, metric: str, bound: Bound) -> Iterator[tuple[Place, str]]:

@@ -98,6 +98,8 @@ class Registry:
     def fetched(self, source: str, into: Path) -> Path:
         """A copy of the artifact that ``models:/…``, ``runs:/…``, an address or a folder names."""
         if source.strip() and Path(source).is_dir():
+            if not (Path(source) / "MLmodel").is_file():  # looked at first: a folder can hold anything
+                raise BadInput(f"The folder {source!r} is no MLflow model: it holds no file `MLmodel`.")
             return Path(shutil.copytree(source, into / "model"))
         if ":/" not in source or source.lower().startswith(("http:", "https:")):
             raise BadInput(

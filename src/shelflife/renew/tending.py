@@ -109,6 +109,12 @@ class Renewer:
             renewal = run.held(connection, number)
             if renewal.ended is not None:
                 raise BadInput(f"Renewal {number} is over ({renewal.state}): there is nothing left to cancel.")
+            decided = approval.of(connection, number)
+            if decided is not None and decided.decision == "rejected":
+                raise BadInput(
+                    f"Renewal {number} was rejected by {decided.by}, and ends at the next look: there is nothing left"
+                    " to cancel."
+                )
             run.undo(self._rooms, connection, plan, renewal, because=reason, now=now, by=by)
             run.end(connection, renewal, "cancelled", reason, now=now, by=by)
 

@@ -191,5 +191,5 @@ def _json(value: Any) -> str:
 def _hidden(url: str) -> str:
     try:
         return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # of a port that is no number
         return repr(url)

@@ -208,11 +208,22 @@ def _open_csv(connection: duckdb.DuckDBPyConnection, files: list[str], time: str
         raise BadInput(
             f"Cannot split {files[0]} into columns: its rows do not all have as many as its first line {only!r}."
         )
+    # What was written is kept where a kind would change what it says: of mixed zones, and of words as `yes` and `no`.
+    written = [name for name, kind in kinds.items() if kind == "BOOLEAN" and _are_words(connection, read, name)]
     if time is not None and kinds.get(time) == ZONED:
-        # Keep what was written, so that mixed zones are seen.
-        connection.execute(
-            f"CREATE OR REPLACE VIEW source AS SELECT * FROM {read}, types = {{{text(time)}: 'VARCHAR'}})"
-        )
+        written.append(time)
+    if written:
+        types = ", ".join(f"{text(name)}: 'VARCHAR'" for name in written)
+        connection.execute(f"CREATE OR REPLACE VIEW source AS SELECT * FROM {read}, types = {{{types}}})")
+
+
+def _are_words(connection: duckdb.DuckDBPyConnection, read: str, name: str) -> bool:
+    """Whether a column that could be read as true and false says so in other words."""
+    column = f"lower(trim({quoted(name)}))"
+    found = connection.execute(
+        f"SELECT bool_or({column} NOT IN ('true', 'false')) FROM {read}, types = {{{text(name)}: 'VARCHAR'}})"
+    ).fetchall()
+    return bool(found[0][0])
 
 
 def _open_delta(connection: duckdb.DuckDBPyConnection, path: str) -> str:
