@@ -123,7 +123,7 @@ def test_a_login_that_started_it_does_not_approve_it_as_somebody(folder: Path, s
     asked(system, 1)
     done = run(folder, "renewals", "approve", "1", "--as", "lead")
     assert done.exit_code == 2
-    assert f"'lead' started this renewal as {somebody(None)!r}" in " ".join(done.output.split())
+    assert f"'lead' decides here as {somebody(None)!r}, who started this renewal" in " ".join(done.output.split())
     assert run(folder, "renewals", "reject", "1", "--as", "lead", "--reason", "not yet").exit_code == 0
 
 

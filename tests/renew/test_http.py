@@ -117,8 +117,8 @@ def test_nor_under_another_name_of_theirs(system: System, ask: Client, name: str
     number = waiting(system, ask, by=name)
     status, said = error(ask("deputy", "POST", f"/renewals/{number}/approve", {}))
     assert status == 403
-    assert f"'deputy' started this renewal as {name!r}, and the plan asks for somebody else" in said
-    with pytest.raises(Denied, match="started this renewal as"):  # by another address in the plan
+    assert f"'deputy' decides here as {name!r}, who started this renewal, and the plan asks for somebody else" in said
+    with pytest.raises(Denied, match="who started this renewal"):  # by another address in the plan
         system.renewing.decide(number, approve=True, person="lead", reason="", known_as="anna")
     assert ask("lead", "POST", f"/renewals/{number}/approve", {}).status_code == 200
 

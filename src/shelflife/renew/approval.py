@@ -143,10 +143,12 @@ def check_may(
     if known_as is not None:
         theirs |= identities(connection, plan, known_as)
     if theirs & identities(connection, plan, started_by):
-        called = "" if started_by == person else f" as {started_by!r}"
+        who = f"{person!r} "
+        if started_by != person:
+            who += f"decides here as {started_by!r}, who "
         raise Denied(
-            f"{person!r} started this renewal{called}, and the plan asks for somebody else to approve it"
-            " (`renew.approve.same_person` would allow it).",
+            f"{who}started this renewal, and the plan asks for somebody else to approve it: from another login, or"
+            " start renewals `--by` who asked for them (`renew.approve.same_person` would allow it).",
             by=person, action="decide", system=plan.system,
         )  # fmt: skip
 
